@@ -1,0 +1,46 @@
+//! What the embedder lends a program for one run, beside its arguments.
+
+use crate::mem::Window;
+
+/// The process on whose behalf a program runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Effective user id for file access.
+    pub uid: u32,
+    /// Effective group id for file access.
+    pub gid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Process id (thread group).
+    pub tgid: u32,
+}
+
+/// An opaque, possibly growable byte buffer of the embedder. Programs hold a handle to it and
+/// reach its bytes only through dynptrs.
+pub trait Buffer<'r> {
+    /// Length in bytes.
+    fn len(&self) -> usize;
+    /// Whether the buffer holds no byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The bytes, read-only.
+    fn read(&self) -> Window<'r>;
+    /// Write access to the buffer resized to `size`; with `copy` the old bytes stay. `None` when
+    /// the buffer may not be written or not be that large: it is then unchanged. Memory handed out
+    /// earlier stays valid until the run ends.
+    fn write(&mut self, size: usize, copy: bool) -> Option<Window<'r>>;
+}
+
+/// What one run may ask of its embedder.
+pub trait Host<'r> {
+    /// The buffer behind an opaque argument, by the number given in
+    /// [`crate::interp::Arg::Buffer`].
+    fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'r>>;
+    /// The calling process.
+    fn caller(&self) -> Caller;
+    /// The calling process's command name, NUL-padded (`TASK_COMM_LEN` is 16).
+    fn comm(&self) -> [u8; 16];
+    /// A line printed by `bpf_printk`.
+    fn print(&mut self, line: &str);
+}

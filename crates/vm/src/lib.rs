@@ -1,0 +1,25 @@
+//! The eBPF machine of fuse-bpf.
+//!
+//! It loads the objects clang emits ([`object`], [`btf`], [`link`]), holds their maps ([`maps`]) and
+//! runs their programs in an interpreter that checks every access ([`interp`], [`mem`]).
+//!
+//! # What this crate does not know
+//!
+//! FUSE, files, mounts, terminals. What a program may be given and may call arrives as data: a
+//! [`contract::Contract`]. What one call lends a program arrives as [`mem::Window`]s and a
+//! [`host::Host`].
+#![deny(unsafe_code)]
+
+pub mod asm;
+pub mod btf;
+pub mod contract;
+pub mod disasm;
+pub mod helpers;
+pub mod host;
+pub mod insn;
+pub mod interp;
+pub mod link;
+pub mod maps;
+pub mod mem;
+pub mod object;
+pub mod program;
