@@ -1,0 +1,1 @@
+//! BPF Type Format.

@@ -1,0 +1,1 @@
+//! Relocation and linking.
