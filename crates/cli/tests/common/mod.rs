@@ -44,7 +44,7 @@ pub(crate) struct Inherent {
     pub(crate) case: &'static str,
     /// The noted label.
     pub(crate) label: &'static str,
-    /// What the mount answers.
+    /// What the mount answers; `*` for anything.
     pub(crate) mount: &'static str,
     /// Whether only a filtered mount may.
     pub(crate) filtered: bool,
@@ -309,7 +309,7 @@ pub(crate) fn compare(sides: &Sides, case: &Case, inherent: &[Inherent]) -> Resu
         let known = inherent.iter().find(|known| {
             known.case == case.name
                 && known.label == label
-                && known.mount == value
+                && (known.mount == value || known.mount == "*")
                 && (sides.filtered || !known.filtered)
         });
         if let Some(known) = known {

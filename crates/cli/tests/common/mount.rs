@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Mount {
     daemon: Child,
     at: PathBuf,
+    log: PathBuf,
 }
 
 /// The program under test; another one that takes the same arguments can be named in the environment.
@@ -72,7 +73,7 @@ impl Mount {
             command.uid(uid).gid(uid).env("HOME", scratch).env_remove("XDG_RUNTIME_DIR");
         }
         let daemon = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
-        let mut mount = Mount { daemon, at: at.to_owned() };
+        let mut mount = Mount { daemon, at: at.to_owned(), log: log.clone() };
         let start = Instant::now();
         let told = |what: &str| {
             let log = fs::read_to_string(&log).unwrap_or_default();
@@ -90,6 +91,38 @@ impl Mount {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Mount {
+    /// What the server said before it ended, if it has.
+    pub(crate) fn post_mortem(&mut self) -> Option<String> {
+        let status = self.daemon.try_wait().ok()??;
+        Some(format!("the server ended: {status}; it said\n{}", self.said()))
+    }
+
+    /// Ends the server. It must unmount, end by itself, and have had nothing to say.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        sys::signal(&mut self.daemon, libc::SIGTERM);
+        let status = wait_for(&mut self.daemon, Duration::from_secs(5));
+        let (said, mounted) = (self.said(), mounted(&self.at));
+        match status {
+            Some(status) if status.success() && !mounted && !said.contains("panicked") => Ok(()),
+            status => Err(format!("SIGTERM: {status:?}, still mounted: {mounted}; the server said\n{said}")),
+        }
+    }
+
+    fn said(&self) -> String {
+        let said =
+            fs::read(&self.log).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+        if said.len() <= 8000 {
+            return said;
+        }
+        let (start, end): (String, String) = (
+            said.chars().take(4000).collect(),
+            said.chars().skip(said.chars().count().saturating_sub(4000)).collect(),
+        );
+        format!("{start}\n(...)\n{end}")
     }
 }
 
@@ -129,7 +162,7 @@ fn unescape(path: &[u8]) -> Vec<u8> {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        sys::signal(&self.daemon, libc::SIGTERM);
+        sys::signal(&mut self.daemon, libc::SIGTERM);
         if wait_for(&mut self.daemon, Duration::from_secs(5)).is_none() {
             drop(self.daemon.kill());
             let _ = wait_for(&mut self.daemon, Duration::from_secs(5));

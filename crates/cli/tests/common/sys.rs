@@ -310,10 +310,10 @@ pub(crate) fn detach(path: &Path) {
     }
 }
 
-/// Sends a signal to a child of this process that has not been reaped.
-pub(crate) fn signal(child: &std::process::Child, signal: i32) {
-    if let Ok(pid) = i32::try_from(child.id()) {
-        // SAFETY: plain integers; the child has not been reaped.
+/// Sends a signal to a child of this process, unless it has ended.
+pub(crate) fn signal(child: &mut std::process::Child, signal: i32) {
+    if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
+        // SAFETY: plain integers; the child has not been reaped, so the id is its own.
         unsafe { libc::kill(pid, signal) };
     }
 }
