@@ -301,7 +301,7 @@ impl Btf {
         let (start, end) = header.range(bytes, str_off, str_len, 16)?;
         let strings = reader::strings(bytes, start, end)?;
         let (start, end) = header.range(bytes, type_off, type_len, 8)?;
-        if start % 4 != 0 {
+        if !start.is_multiple_of(4) {
             return Err(BtfError::Malformed { offset: 8, reason: "types are not aligned to 4 bytes" });
         }
         let mut types = Btf::default().types;

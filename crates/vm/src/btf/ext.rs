@@ -113,7 +113,7 @@ fn table<T>(
         return Ok(sections);
     }
     let step = r.u32()? as usize;
-    if step < size || step % 4 != 0 {
+    if step < size || !step.is_multiple_of(4) {
         return Err(BtfError::Malformed { offset: start, reason: "impossible record size" });
     }
     while !r.at_end() {

@@ -125,9 +125,9 @@ pub(super) fn strings(bytes: &[u8], start: usize, end: usize) -> Result<String, 
         return Err(BtfError::Malformed { offset: start, reason });
     }
     let mut from = 0;
-    loop {
-        let Some(rest) = table.get_mut(from..) else { break };
-        let Err(error) = str::from_utf8(rest) else { break };
+    while let Some(rest) = table.get_mut(from..)
+        && let Err(error) = str::from_utf8(rest)
+    {
         let bad = error.valid_up_to();
         let len = error.error_len().unwrap_or(rest.len() - bad);
         rest.iter_mut().skip(bad).take(len).for_each(|b| *b = b'?');

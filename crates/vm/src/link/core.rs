@@ -5,6 +5,7 @@
 //! error until relocations are applied.
 
 use crate::btf::Btf;
+use crate::btf::BtfError;
 use crate::btf::CoreRelocation;
 use crate::btf::Kind;
 use crate::insn::Insn;
@@ -28,7 +29,11 @@ pub(super) fn check(
     let expected = match relocation.kind {
         0..=5 => {
             let field = Field::find(btf, relocation.ty, access).ok_or("the path to the member is broken")?;
-            field.value(btf, relocation.kind).ok_or("the member cannot be accessed")?
+            match field.value(btf, relocation.kind) {
+                Ok(Some(value)) => value,
+                Ok(None) => return Ok(()),
+                Err(_) => return Err("the member has no size"),
+            }
         }
         6 | 7 => return Err("type ids"),
         8 | 9 | 12 => return Err("existence, size or match of types"),
@@ -84,35 +89,20 @@ impl Field {
         Some(field)
     }
 
-    /// The number a relocation of this kind asks for: 0 byte offset, 1 size of the access,
-    /// 2 existence, 3 signedness, 4 and 5 the shifts that extract the member from 64 bits.
-    fn value(&self, btf: &Btf, kind: u32) -> Option<u64> {
-        let mut size = btf.size_of(self.ty).ok()?;
-        let mut offset = self.bit_offset / 8;
-        let width = if self.bits == 0 { size.checked_mul(8)? } else { u64::from(self.bits) };
-        if self.bits != 0 {
-            // The aligned word that holds all of the bit field, wider than its type if need be.
-            loop {
-                if !(1..=8).contains(&size) {
-                    return None;
-                }
-                offset = self.bit_offset / 8 / size * size;
-                if self.bit_offset.checked_add(width)?.checked_sub(offset * 8)? <= size * 8 {
-                    break;
-                }
-                size *= 2;
-            }
-        }
-        Some(match kind {
-            0 => offset,
-            1 => size,
-            2 => 1,
-            3 => match btf.kind(self.ty)? {
-                Kind::Int { signed, .. } | Kind::Enum { signed, .. } => u64::from(*signed),
-                _ => 0,
+    /// The number a relocation of this kind asks for: 0 byte offset, 1 size, 2 existence,
+    /// 3 signedness. `None` where compilers choose among several right answers: which word to load
+    /// for a bit field, and the shifts (4 and 5) that go with it. They chose for this very layout.
+    fn value(&self, btf: &Btf, kind: u32) -> Result<Option<u64>, BtfError> {
+        let bit_field = self.bits != 0;
+        Ok(match kind {
+            0 if !bit_field => Some(self.bit_offset / 8),
+            1 if !bit_field => Some(btf.size_of(self.ty)?),
+            2 => Some(1),
+            3 => match btf.kind(self.ty) {
+                Some(Kind::Int { signed, .. } | Kind::Enum { signed, .. }) => Some(u64::from(*signed)),
+                _ => None,
             },
-            4 => 64u64.checked_sub(self.bit_offset.checked_add(width)?.checked_sub(offset * 8)?)?,
-            _ => 64u64.checked_sub(width)?,
+            _ => None,
         })
     }
 }
