@@ -52,7 +52,6 @@ fn is_writable(insn: Insn) -> bool {
 }
 
 /// A valid instruction on its way to text.
-#[derive(Debug)]
 struct Text {
     insn: Insn,
     second: Insn,

@@ -25,7 +25,7 @@ type SectionHeader = elf::SectionHeader64<Le>;
 /// What a section is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SectionKind {
-    /// `struct_ops/NAME`: a program.
+    /// `struct_ops/NAME` or just `struct_ops`: programs.
     Program {
         /// `struct_ops.s/`: it may sleep.
         sleepable: bool,
@@ -187,8 +187,9 @@ const FAMILIES: [(&str, SectionKind); 4] = [
 /// The purpose of a section with content, by name.
 fn kind_of(name: &str) -> Option<SectionKind> {
     let (optional, program) = name.strip_prefix('?').map_or((false, name), |rest| (true, rest));
-    for (prefix, sleepable) in [("struct_ops/", false), ("struct_ops.s/", true)] {
-        if program.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()) {
+    for (prefix, sleepable) in [("struct_ops", false), ("struct_ops.s", true)] {
+        let rest = program.strip_prefix(prefix);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return Some(SectionKind::Program { sleepable, optional });
         }
     }

@@ -60,19 +60,19 @@ pub enum InsnProblem {
     /// A jump leaves its function.
     #[error("jump to slot {target} leaves the function")]
     JumpOutOfRange {
-        /// Where it would land, in slots from the start of the program.
+        /// Where it would land: a slot counted from where the slot of the error is counted.
         target: i64,
     },
     /// A jump into the second slot of a 64-bit immediate load.
     #[error("jump to slot {target} lands inside a 64-bit immediate load")]
     JumpIntoWide {
-        /// Where it would land, in slots from the start of the program.
+        /// Where it would land: a slot counted from where the slot of the error is counted.
         target: i64,
     },
     /// A local call or function address that is not the first slot of a function.
     #[error("slot {target} is not the start of a function")]
     NotAFunction {
-        /// Where it would land, in slots from the start of the program.
+        /// Where it would land: a slot counted from where the slot of the error is counted.
         target: i64,
     },
     /// The last instruction of a function is neither `exit` nor an unconditional jump.
@@ -81,6 +81,19 @@ pub enum InsnProblem {
     /// No instruction at all, or functions that do not start with slot 0 in ascending order.
     #[error("program is empty or its functions are not in order")]
     Empty,
+}
+
+impl InsnProblem {
+    /// The same problem with slots counted from elsewhere: `by` slots earlier.
+    pub(crate) fn shifted(mut self, by: i64) -> InsnProblem {
+        if let InsnProblem::JumpOutOfRange { target }
+        | InsnProblem::JumpIntoWide { target }
+        | InsnProblem::NotAFunction { target } = &mut self
+        {
+            *target = target.saturating_add(by);
+        }
+        self
+    }
 }
 
 /// An invalid instruction of a program.
@@ -357,4 +370,94 @@ fn check_function(body: &[Insn], start: usize, functions: &[Function]) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::assemble;
+
+    /// All opcodes of RFC 9669 (its table in appendix A) but the packet group and `callx`, and
+    /// `may_goto` of Linux.
+    const OPCODES: &[u8] = &[
+        0x04, 0x05, 0x06, 0x07, 0x0c, 0x0f, 0x14, 0x15, 0x16, 0x17, 0x18, 0x1c, 0x1d, 0x1e, 0x1f, 0x24, 0x25,
+        0x26, 0x27, 0x2c, 0x2d, 0x2e, 0x2f, 0x34, 0x35, 0x36, 0x37, 0x3c, 0x3d, 0x3e, 0x3f, 0x44, 0x45, 0x46,
+        0x47, 0x4c, 0x4d, 0x4e, 0x4f, 0x54, 0x55, 0x56, 0x57, 0x5c, 0x5d, 0x5e, 0x5f, 0x61, 0x62, 0x63, 0x64,
+        0x65, 0x66, 0x67, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77,
+        0x79, 0x7a, 0x7b, 0x7c, 0x7d, 0x7e, 0x7f, 0x81, 0x84, 0x85, 0x87, 0x89, 0x91, 0x94, 0x95, 0x97, 0x9c,
+        0x9f, 0xa4, 0xa5, 0xa6, 0xa7, 0xac, 0xad, 0xae, 0xaf, 0xb4, 0xb5, 0xb6, 0xb7, 0xbc, 0xbd, 0xbe, 0xbf,
+        0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xdb, 0xdc,
+        0xdd, 0xde, 0xe5,
+    ];
+
+    #[test]
+    fn opcodes_are_those_of_the_standard() {
+        for code in 0..=u8::MAX {
+            let tries = [0, 1, 16, op::LOAD_ACQ];
+            let found =
+                tries.iter().any(|imm| check_insn(Insn { code, imm: *imm, ..Insn::default() }).is_ok());
+            let expected = OPCODES.contains(&code);
+            assert_eq!(found, expected, "{code:#04x}");
+        }
+    }
+
+    #[test]
+    fn reserved_fields_must_be_zero() {
+        let field = |insn| match check_insn(insn) {
+            Err(InsnProblem::ReservedField { field, .. }) => field,
+            other => panic!("{insn:?}: {other:?}"),
+        };
+        let insn = |code| Insn { code, ..Insn::default() };
+        assert_eq!(field(Insn { off: 1, ..insn(0x07) }), "off");
+        assert_eq!(field(Insn { src: 1, ..insn(0x07) }), "src");
+        assert_eq!(field(Insn { imm: 1, ..insn(0x0f) }), "imm");
+        assert_eq!(field(Insn { off: 2, ..insn(0x3f) }), "off");
+        assert_eq!(field(Insn { off: 32, ..insn(0xbc) }), "off");
+        assert_eq!(field(Insn { off: 8, ..insn(0xb7) }), "off");
+        assert_eq!(field(Insn { imm: 24, ..insn(0xd4) }), "imm");
+        assert_eq!(field(Insn { dst: 1, ..insn(0x95) }), "dst");
+        assert_eq!(field(Insn { imm: 1, ..insn(0x05) }), "imm");
+        assert_eq!(field(Insn { off: 1, ..insn(0x06) }), "off");
+        assert_eq!(field(Insn { src: 3, ..insn(0x85) }), "src");
+        assert_eq!(field(Insn { src: 3, ..insn(0x18) }), "src");
+        assert_eq!(field(Insn { imm: 1, ..insn(0x61) }), "imm");
+        assert_eq!(field(Insn { imm: 2, ..insn(0xdb) }), "imm");
+        assert_eq!(check_insn(insn(0x8d)), Err(InsnProblem::CallThroughRegister));
+        assert_eq!(check_insn(insn(0x0d)), Err(InsnProblem::IndirectJump));
+        assert_eq!(check_insn(Insn { off: 1, ..insn(0xbf) }), Err(InsnProblem::AddrSpaceCast));
+        // Fetching into r10, and the word-sized atomics in a byte.
+        assert_eq!(check_insn(Insn { src: 10, imm: 1, ..insn(0xdb) }), Err(InsnProblem::FramePointerWritten));
+        assert_eq!(check_insn(Insn { src: 10, imm: 0, ..insn(0xdb) }), Ok(()));
+        assert!(check_insn(Insn { imm: 1, ..insn(0xd3) }).is_err());
+    }
+
+    #[test]
+    fn programs_are_checked_function_by_function() {
+        let check = |text: &str, starts: &[usize]| {
+            let functions: Vec<_> =
+                starts.iter().map(|start| Function { start: *start, name: String::new() }).collect();
+            let insns = assemble(text).expect("test text assembles");
+            check_insns(&insns, &functions).map_err(|error| (error.slot, error.problem))
+        };
+        assert_eq!(check("call pc+1\nexit\nr0 = func pc-1 ll\nexit", &[0, 2]), Ok(()));
+        assert_eq!(check("exit", &[]), Err((0, InsnProblem::Empty)));
+        assert_eq!(check("exit", &[0, 1]), Err((1, InsnProblem::Empty)));
+        assert_eq!(check("exit\nexit", &[0, 1, 1]), Err((1, InsnProblem::Empty)));
+        assert_eq!(check("call pc+0\nexit", &[0]), Err((0, InsnProblem::NotAFunction { target: 1 })));
+        assert_eq!(
+            check("goto +1\nexit\nexit", &[0, 2]),
+            Err((0, InsnProblem::JumpOutOfRange { target: 2 }))
+        );
+        assert_eq!(check("r0 = 0\ncall 1", &[0]), Err((1, InsnProblem::FallsOffEnd)));
+        assert_eq!(check("goto +0\nif r1 == 0 goto -2", &[0]), Err((1, InsnProblem::FallsOffEnd)));
+        assert_eq!(check("exit\n.raw 0x18", &[0]), Err((1, InsnProblem::BrokenWide)));
+        assert_eq!(
+            check("r1 = 0 ll\nmay_goto -2\nexit", &[0]),
+            Err((2, InsnProblem::JumpIntoWide { target: 1 }))
+        );
+        assert_eq!(
+            check("gotol +2147483647", &[0]),
+            Err((0, InsnProblem::JumpOutOfRange { target: 1 << 31 }))
+        );
+    }
 }

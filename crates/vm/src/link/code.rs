@@ -396,7 +396,7 @@ impl<'a, 'd> Linker<'a, 'd> {
             LoadError::Instruction {
                 section: self.section_name(function.map_or(0, |f| f.section)),
                 offset: (slot * Insn::SIZE) as u64,
-                problem: error.problem,
+                problem: error.problem.shifted(slot as i64 - error.slot as i64),
             }
         })?;
         let function = self.functions.get(entry);
