@@ -146,6 +146,10 @@ fn spec(btf: &Btf, var: u32, offset: u64, notes: &mut Vec<String>) -> Result<Map
         number: kind,
         kind: kind_name,
     })?;
+    if kind == MapKind::RingBuf && value_type != 0 {
+        // A ring buffer has records instead of values; the type tells readers what they are.
+        value_size = None;
+    }
     Ok(MapSpec {
         name: map,
         kind,
