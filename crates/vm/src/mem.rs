@@ -35,12 +35,7 @@ impl<'r> Window<'r> {
 
     /// Bytes this thread owns, for loads and stores.
     pub fn from_cells(cells: &'r [Cell<u8>]) -> Self {
-        Window {
-            ptr: cells.as_ptr().cast_mut().cast(),
-            len: cells.len(),
-            access: Access::ReadWrite,
-            life: PhantomData,
-        }
+        Window { ptr: cells.as_ptr().cast_mut().cast(), len: cells.len(), access: Access::ReadWrite, life: PhantomData }
     }
 
     /// The first `len` bytes of memory shared between threads.
