@@ -135,6 +135,8 @@ fn maps_have_the_numbers_of_their_definitions() {
     let table = module.maps[0].spec();
     assert_eq!(module.btf.name(table.value_type), "event");
     assert_eq!(module.btf.name(table.key_type), "u32");
+    // The type of a ring buffer's values is that of its records, which have no fixed size.
+    assert_eq!(module.btf.name(module.maps[3].spec().value_type), "event");
     let bss = module.maps[8].spec();
     assert_eq!(module.btf.name(bss.value_type), ".bss");
 }
