@@ -21,6 +21,7 @@ use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::object::Object;
 use fuse_bpf_vm::object::Section;
 use fuse_bpf_vm::program::Program;
+use fuse_bpf_vm::validate;
 use fuse_bpf_vm::validate::InsnProblem;
 
 const fn kfunc(name: &'static str) -> Callable {
@@ -198,6 +199,33 @@ w0 += w1
 exit
 "
     );
+}
+
+#[test]
+fn calls_lead_back_to_functions_already_there() {
+    let module = load(&fixture("calls.bpf.o")).unwrap();
+    let functions = |name: &str| {
+        let functions = &program(&module, name).functions;
+        functions.iter().map(|f| f.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(functions("calls_prog"), ["calls_prog", "leaf", "middle", "recursive"]);
+    assert_eq!(functions("other_prog"), ["other_prog", "middle", "leaf"]);
+    for program in &module.programs {
+        // Each call names the function the source says it does: `leaf` multiplies, others call it.
+        for (slot, insn) in program.insns.iter().enumerate().filter(|(_, i)| i.code == 0x85 && i.src == 1) {
+            let target = validate::target(slot, *insn).unwrap();
+            let callee = program.functions.iter().find(|f| f.start as i64 == target).unwrap();
+            let caller = program.function(slot).unwrap();
+            let expected: &[&str] = match caller.name.as_str() {
+                "calls_prog" => &["leaf", "middle", "recursive"],
+                "other_prog" => &["middle"],
+                "middle" => &["leaf"],
+                "recursive" => &["recursive"],
+                other => panic!("`{other}` calls nothing"),
+            };
+            assert!(expected.contains(&callee.name.as_str()), "{} calls {}", caller.name, callee.name);
+        }
+    }
 }
 
 #[test]
