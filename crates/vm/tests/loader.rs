@@ -572,8 +572,7 @@ fn no_flipped_byte_makes_it_panic() {
 
 #[test]
 fn inputs_of_the_fuzzer_are_answered() {
-    let Ok(entries) = std::fs::read_dir(fixtures().join("fuzz")) else { return };
-    for entry in entries {
+    for entry in std::fs::read_dir(fixtures().join("fuzz")).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         let _ = load(&bytes);
         let _ = Btf::parse(&bytes);
