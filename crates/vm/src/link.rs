@@ -47,6 +47,9 @@ pub const MAX_ITEMS: usize = 4096;
 /// Most bytes of variables of an object.
 pub const MAX_DATA: u64 = 64 << 20;
 
+/// Most bytes of all maps of an object together, data sections aside.
+pub const MAX_MAP_BYTES: u64 = 4 << 30;
+
 /// A loaded object.
 #[derive(Debug)]
 pub struct Module {
@@ -228,7 +231,11 @@ impl<'d> Context<'d> {
     /// Makes the maps of `.maps` and one for every data section.
     fn make_maps(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
         let found = maps::definitions(&self.btf, &self.object, &self.places)?;
+        let mut room = MAX_MAP_BYTES;
         for definition in found.definitions {
+            room = room
+                .checked_sub(maps::footprint(&definition.spec, options.slots))
+                .ok_or(LoadError::TooLarge { what: "maps in bytes", limit: MAX_MAP_BYTES })?;
             self.map_at.insert(definition.offset, self.maps.len());
             let map = Map::new(definition.spec, options.slots).map_err(|source| LoadError::Map {
                 section: ".maps".to_owned(),

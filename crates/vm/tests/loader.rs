@@ -21,6 +21,7 @@ use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::object::Object;
 use fuse_bpf_vm::object::Section;
 use fuse_bpf_vm::program::Program;
+use fuse_bpf_vm::validate;
 use fuse_bpf_vm::validate::InsnProblem;
 
 const fn kfunc(name: &'static str) -> Callable {
@@ -135,6 +136,8 @@ fn maps_have_the_numbers_of_their_definitions() {
     let table = module.maps[0].spec();
     assert_eq!(module.btf.name(table.value_type), "event");
     assert_eq!(module.btf.name(table.key_type), "u32");
+    // The type of a ring buffer's values is that of its records, which have no fixed size.
+    assert_eq!(module.btf.name(module.maps[3].spec().value_type), "event");
     let bss = module.maps[8].spec();
     assert_eq!(module.btf.name(bss.value_type), ".bss");
 }
@@ -196,6 +199,33 @@ w0 += w1
 exit
 "
     );
+}
+
+#[test]
+fn calls_lead_back_to_functions_already_there() {
+    let module = load(&fixture("calls.bpf.o")).unwrap();
+    let functions = |name: &str| {
+        let functions = &program(&module, name).functions;
+        functions.iter().map(|f| f.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(functions("calls_prog"), ["calls_prog", "leaf", "middle", "recursive"]);
+    assert_eq!(functions("other_prog"), ["other_prog", "middle", "leaf"]);
+    for program in &module.programs {
+        // Each call names the function the source says it does: `leaf` multiplies, others call it.
+        for (slot, insn) in program.insns.iter().enumerate().filter(|(_, i)| i.code == 0x85 && i.src == 1) {
+            let target = validate::target(slot, *insn).unwrap();
+            let callee = program.functions.iter().find(|f| f.start as i64 == target).unwrap();
+            let caller = program.function(slot).unwrap();
+            let expected: &[&str] = match caller.name.as_str() {
+                "calls_prog" => &["leaf", "middle", "recursive"],
+                "other_prog" => &["middle"],
+                "middle" => &["leaf"],
+                "recursive" => &["recursive"],
+                other => panic!("`{other}` calls nothing"),
+            };
+            assert!(expected.contains(&callee.name.as_str()), "{} calls {}", caller.name, callee.name);
+        }
+    }
 }
 
 #[test]
@@ -542,8 +572,7 @@ fn no_flipped_byte_makes_it_panic() {
 
 #[test]
 fn inputs_of_the_fuzzer_are_answered() {
-    let Ok(entries) = std::fs::read_dir(fixtures().join("fuzz")) else { return };
-    for entry in entries {
+    for entry in std::fs::read_dir(fixtures().join("fuzz")).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         let _ = load(&bytes);
         let _ = Btf::parse(&bytes);

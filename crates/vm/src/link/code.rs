@@ -96,7 +96,7 @@ pub(super) struct Linker<'a, 'd> {
 #[derive(Default)]
 struct Draft {
     insns: Vec<Insn>,
-    /// Functions in order, and their start by function.
+    /// Functions in order, and their start by function: `usize::MAX` until they are appended.
     order: Vec<usize>,
     starts: HashMap<usize, usize>,
     /// References to functions: slot and function.
@@ -130,9 +130,10 @@ impl Draft {
 
     /// Notes that `slot` refers to a function, which is appended if it is new.
     fn refer(&mut self, slot: usize, function: usize) {
-        if self.starts.insert(function, usize::MAX).is_none() {
+        self.starts.entry(function).or_insert_with(|| {
             self.order.push(function);
-        }
+            usize::MAX
+        });
         self.calls.push((slot, function));
     }
 }

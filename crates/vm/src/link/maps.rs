@@ -101,6 +101,17 @@ pub(super) fn definitions(
     Ok(found)
 }
 
+/// Roughly how much memory a map takes, in bytes.
+pub(super) fn footprint(spec: &MapSpec, slots: usize) -> u64 {
+    let entries = u64::from(spec.max_entries);
+    let value = u64::from(spec.value_size);
+    match spec.kind {
+        MapKind::RingBuf => entries,
+        MapKind::PerCpuArray => entries.saturating_mul(value).saturating_mul(slots as u64),
+        MapKind::Hash | MapKind::Array => entries.saturating_mul(value + u64::from(spec.key_size)),
+    }
+}
+
 /// Reads the definition of the variable `var`.
 fn spec(btf: &Btf, var: u32, offset: u64, notes: &mut Vec<String>) -> Result<MapSpec, LoadError> {
     let map = btf.name(var).to_owned();
@@ -109,8 +120,8 @@ fn spec(btf: &Btf, var: u32, offset: u64, notes: &mut Vec<String>) -> Result<Map
         return Err(bad("is not a variable".to_owned()));
     };
     let members = btf.members(*to).ok_or_else(|| bad("is not a struct".to_owned()))?;
-    let (mut kind, mut key_size, mut value_size, mut max_entries, mut flags) = (None, None, None, 0, 0);
-    let (mut key_type, mut value_type) = (0, 0);
+    let (mut kind, mut max_entries, mut flags) = (None, 0, 0);
+    let (mut key, mut value) = (Entry::default(), Entry::default());
     for member in members {
         let name = btf.string(member.name);
         let number = || number(btf, member).ok_or_else(|| bad(format!("`{name}` is not a __uint")));
@@ -118,20 +129,10 @@ fn spec(btf: &Btf, var: u32, offset: u64, notes: &mut Vec<String>) -> Result<Map
             "type" => kind = Some(number()?),
             "max_entries" => max_entries = number()?,
             "map_flags" => flags = number()?,
-            "key_size" => merge(&mut key_size, number()?).map_err(|()| bad("key sizes differ".to_owned()))?,
-            "value_size" => {
-                merge(&mut value_size, number()?).map_err(|()| bad("value sizes differ".to_owned()))?;
-            }
-            "key" => {
-                let (id, size) = pointed(btf, member).map_err(|e| bad(format!("key: {e}")))?;
-                key_type = id;
-                merge(&mut key_size, size).map_err(|()| bad("key sizes differ".to_owned()))?;
-            }
-            "value" => {
-                let (id, size) = pointed(btf, member).map_err(|e| bad(format!("value: {e}")))?;
-                value_type = id;
-                merge(&mut value_size, size).map_err(|()| bad("value sizes differ".to_owned()))?;
-            }
+            "key_size" => key.size = Some(number()?),
+            "value_size" => value.size = Some(number()?),
+            "key" => key.ty = Some(pointed(btf, member).map_err(|e| bad(format!("key: {e}")))?),
+            "value" => value.ty = Some(pointed(btf, member).map_err(|e| bad(format!("value: {e}")))?),
             "pinning" | "numa_node" => {
                 notes.push(format!("map `{map}`: `{name}` has no effect here"));
             }
@@ -146,15 +147,13 @@ fn spec(btf: &Btf, var: u32, offset: u64, notes: &mut Vec<String>) -> Result<Map
         number: kind,
         kind: kind_name,
     })?;
-    if kind == MapKind::RingBuf && value_type != 0 {
-        // A ring buffer has records instead of values; the type tells readers what they are.
-        value_size = None;
-    }
+    let (key_size, key_type) = key.resolve(kind).ok_or_else(|| bad("key sizes differ".to_owned()))?;
+    let (value_size, value_type) = value.resolve(kind).ok_or_else(|| bad("value sizes differ".to_owned()))?;
     Ok(MapSpec {
         name: map,
         kind,
-        key_size: key_size.unwrap_or(0),
-        value_size: value_size.unwrap_or(0),
+        key_size,
+        value_size,
         max_entries,
         flags,
         key_type,
@@ -163,13 +162,27 @@ fn spec(btf: &Btf, var: u32, offset: u64, notes: &mut Vec<String>) -> Result<Map
     })
 }
 
-/// Notes a size that may come from two members.
-fn merge(size: &mut Option<u32>, new: u32) -> Result<(), ()> {
-    if size.is_some_and(|old| old != new) {
-        return Err(());
+/// What a definition says of keys or of values.
+#[derive(Default)]
+struct Entry {
+    /// From `__uint(key_size, n)`.
+    size: Option<u32>,
+    /// From `__type(key, T)`: the type and its size.
+    ty: Option<(u32, u32)>,
+}
+
+impl Entry {
+    /// Size and type; `None` when they contradict each other.
+    ///
+    /// A ring buffer has records of any size: there the type only says what they look like.
+    fn resolve(self, kind: MapKind) -> Option<(u32, u32)> {
+        match (self.size, self.ty) {
+            (size, Some((ty, _))) if kind == MapKind::RingBuf => Some((size.unwrap_or(0), ty)),
+            (Some(size), Some((_, other))) if size != other => None,
+            (_, Some((ty, size))) => Some((size, ty)),
+            (size, None) => Some((size.unwrap_or(0), 0)),
+        }
     }
-    *size = Some(new);
-    Ok(())
 }
 
 fn kind_of(number: u32) -> Result<MapKind, &'static str> {
