@@ -7,6 +7,7 @@ use fuse_bpf::filter::FilterObject;
 use fuse_bpf::{Builder, worker_slots};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [source, mountpoint, objects @ ..] = arguments.as_slice() else {
         return Err("usage: passthrough SOURCE MOUNTPOINT [OBJECT…]".into());

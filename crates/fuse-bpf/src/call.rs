@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
-use fuse_bpf_vm::host::{Buffer, Caller as Process, Host};
+use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
 use fuse_bpf_vm::interp::{Arg, Worker as Machine};
 use fuse_bpf_vm::mem::Window;
 use zerocopy::IntoBytes;
@@ -628,9 +628,13 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
         self.buffers.get_mut(index as usize).map(|b| b as &mut dyn Buffer<'s>)
     }
 
-    fn caller(&self) -> Process {
+    fn caller(&self) -> Thread {
         let fuse_in_header { uid, gid, pid, .. } = *self.header;
-        Process { uid, gid, tid: pid, tgid: thread_group(pid).unwrap_or(pid) }
+        Thread { uid, gid, tid: pid }
+    }
+
+    fn process(&self) -> u32 {
+        thread_group(self.header.pid).unwrap_or(self.header.pid)
     }
 
     fn comm(&self) -> [u8; 16] {

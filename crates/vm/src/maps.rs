@@ -277,7 +277,7 @@ impl Map {
     /// entry or `key` has the wrong length.
     pub fn value(&self, key: &[u8], slot: usize) -> Option<Window<'_>> {
         let value = match &self.store {
-            Store::Array(array) => array.value(array.index(key)?, slot),
+            Store::Array(array) => array.value(array.index(key)?, self.own(slot)),
             Store::Hash(hash) => hash.value(key),
             Store::RingBuf(_) => None,
         };
@@ -295,11 +295,17 @@ impl Map {
     /// All values a program running in `slot` may reach, for the interpreter's address check.
     pub(crate) fn values(&self, slot: usize) -> Option<Values<'_>> {
         let values = match &self.store {
-            Store::Array(array) => array.values(slot),
+            Store::Array(array) => array.values(self.own(slot)),
             Store::Hash(hash) => Some(hash.values()),
             Store::RingBuf(_) => None,
         };
         values.map(|values| Values { window: self.for_programs(values.window), ..values })
+    }
+
+    /// The slot whose values a program running in `slot` uses: those of a map that is not per-CPU are
+    /// everybody's.
+    fn own(&self, slot: usize) -> usize {
+        if self.spec.kind == MapKind::PerCpuArray { slot } else { 0 }
     }
 
     fn for_programs<'a>(&self, window: Window<'a>) -> Window<'a> {
@@ -395,7 +401,7 @@ impl Map {
                 if mode == UpdateMode::NoExist {
                     return Err(MapError::Exists);
                 }
-                array.set(index, slot, value)
+                array.set(index, self.own(slot), value)
             }
             Store::Hash(hash) => hash.update(key, value, mode),
             Store::RingBuf(_) => Err(MapError::Unsupported),
@@ -524,6 +530,16 @@ pub(crate) mod tests {
         assert_eq!(map.keys().len(), 2);
         assert!(map.single_value().is_none());
         assert_eq!(map.consume(|_| ()), 0);
+    }
+
+    #[test]
+    fn every_slot_reaches_the_values_of_a_plain_array() {
+        let map = Map::new(spec(MapKind::Array, 4, 8, 2), 1).unwrap();
+        let key = 1u32.to_ne_bytes();
+        let window = Window::from_bytes(&[7; 8]);
+        assert_eq!(map.update_slot(&key, window, UpdateMode::Any, 3), Ok(()));
+        assert_eq!(map.value(&key, 5).unwrap().to_vec(), [7; 8]);
+        assert!(map.values(5).is_some());
     }
 
     #[test]

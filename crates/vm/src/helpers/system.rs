@@ -33,8 +33,8 @@ pub(super) fn get_smp_processor_id(call: &mut Call<'_, '_>) -> Result<u64, Fault
 }
 
 pub(super) fn get_current_pid_tgid(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let caller = call.host().caller();
-    Ok(u64::from(caller.tgid) << 32 | u64::from(caller.tid))
+    let host = call.host();
+    Ok(u64::from(host.process()) << 32 | u64::from(host.caller().tid))
 }
 
 pub(super) fn get_current_uid_gid(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
