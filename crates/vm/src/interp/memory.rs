@@ -38,9 +38,9 @@ pub(super) mod handle {
         u32::try_from(off / STRIDE).ok()
     }
 
-    /// The kind of the handle `value` is or points near to.
+    /// The kind of the handle `value` is or points near to, on either side.
     pub(in crate::interp) fn kind(value: u64) -> u64 {
-        value & KIND
+        value.wrapping_add(1 << 47) & KIND
     }
 }
 
