@@ -20,7 +20,8 @@ say() {
 check() {
 	local text=$1
 	shift
-	if "$@" >"$work/out" 2>&1; then
+	# In a shell of its own, so that no check moves the next one elsewhere.
+	if ("$@") >"$work/out" 2>&1; then
 		passed=$((passed + 1))
 		echo "PASS  $text"
 	else
