@@ -94,6 +94,10 @@ impl<'r> Host<'r> for Nobody {
         Caller::default()
     }
 
+    fn process(&self) -> u32 {
+        0
+    }
+
     fn comm(&self) -> [u8; 16] {
         [0; 16]
     }

@@ -52,7 +52,11 @@ impl<'r> Host<'r> for TestHost<'r> {
     }
 
     fn caller(&self) -> Caller {
-        Caller { uid: 1000, gid: 100, tid: 43, tgid: 42 }
+        Caller { uid: 1000, gid: 100, tid: 43 }
+    }
+
+    fn process(&self) -> u32 {
+        42
     }
 
     fn comm(&self) -> [u8; 16] {
