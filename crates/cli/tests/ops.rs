@@ -18,10 +18,10 @@
 
 #[path = "ops/mod.rs"]
 mod cases;
-mod common;
+mod twin;
 
-use common::mount::{self, Mount};
-use common::{Case, Sides, USER};
+use twin::mount::{self, Mount};
+use twin::{Case, Sides, USER};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
 use std::io::Write as _;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let raw: Vec<String> = std::env::args().collect();
     if raw.get(1).is_some_and(|a| a == "--run-case") {
         let result = match raw.get(2).and_then(|name| cases::all().find(|case| case.name == name)) {
-            Some(case) => common::run_case(case, &raw[3..]),
+            Some(case) => twin::run_case(case, &raw[3..]),
             None => Err("no such case".into()),
         };
         return match result {
@@ -146,13 +146,13 @@ impl Stage {
         let dir = |name: &str, owner: Option<u32>| {
             let path = root.join(name);
             let made =
-                fs::create_dir(&path).and_then(|()| common::chmod(&path, 0o755)).and_then(|()| match owner {
+                fs::create_dir(&path).and_then(|()| twin::chmod(&path, 0o755)).and_then(|()| match owner {
                     Some(uid) => std::os::unix::fs::chown(&path, Some(uid), Some(uid)),
                     None => Ok(()),
                 });
             made.map(|()| path.clone()).map_err(|error| format!("{}: {error}", path.display()))
         };
-        common::chmod(root, 0o755).map_err(|error| error.to_string())?;
+        twin::chmod(root, 0o755).map_err(|error| error.to_string())?;
         let owner = uid.filter(|_| by_user);
         let (plain, lower) = (dir("p", owner)?, dir("l", owner)?);
         let (notes, service) = (dir("n", None)?, dir("d", owner)?);
@@ -172,7 +172,7 @@ impl Stage {
         if let Some(said) = self.post_mortem() {
             return Err(said.into());
         }
-        let mut found = common::compare(sides, case, cases::INHERENT)?;
+        let mut found = twin::compare(sides, case, cases::INHERENT)?;
         if found.is_empty() {
             return Ok(());
         }

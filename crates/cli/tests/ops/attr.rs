@@ -1,7 +1,7 @@
 //! Attributes, and who may do what.
 
 use super::cases;
-use crate::common::{Cx, EXTRA_GROUP, STRANGER, USER, chmod, kind, sys};
+use crate::twin::{Cx, EXTRA_GROUP, STRANGER, USER, chmod, kind, sys};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, chmodat,
     mknodat, open, statx, utimensat,

@@ -1,7 +1,7 @@
 //! What is in files.
 
 use super::cases;
-use crate::common::{Cx, digest, noise, sys};
+use crate::twin::{Cx, digest, noise, sys};
 use rustix::fs::{FallocateFlags, IFlags, Mode, OFlags, SeekFrom, copy_file_range, fallocate, open, seek};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
@@ -568,7 +568,7 @@ fn ioctl_flags(cx: &Cx) {
     }
     if cx.check("immutable", rustix::fs::ioctl_setflags(&file, flags | IFlags::IMMUTABLE)).is_some() {
         cx.check("append", OpenOptions::new().append(true).open(cx.at("file")));
-        cx.check("chmod", crate::common::chmod(&cx.at("file"), 0o600));
+        cx.check("chmod", crate::twin::chmod(&cx.at("file"), 0o600));
         cx.check("link", fs::hard_link(cx.at("file"), cx.at("link")));
         cx.check("free", rustix::fs::ioctl_setflags(&file, flags));
     }

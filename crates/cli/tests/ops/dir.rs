@@ -1,7 +1,7 @@
 //! Reading directories.
 
 use super::cases;
-use crate::common::{Cx, chmod, digest, sys};
+use crate::twin::{Cx, chmod, digest, sys};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -247,7 +247,7 @@ fn readdirplus_attributes(cx: &Cx) {
         names.sort();
         for name in names {
             if let Ok(meta) = fs::symlink_metadata(cx.at("dir").join(&name)) {
-                text += &crate::common::describe(&meta);
+                text += &crate::twin::describe(&meta);
             }
         }
         cx.note(&format!("ls -l, round {round}"), digest(text.as_bytes()));

@@ -1,8 +1,8 @@
 //! Locks: between processes, and between the mount and the directory beside it.
 
 use super::cases;
-use crate::common::sys::Lock;
-use crate::common::{Cx, sys};
+use crate::twin::sys::Lock;
+use crate::twin::{Cx, sys};
 use rustix::pipe::pipe;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};

@@ -12,14 +12,14 @@ mod xattr;
 
 pub(crate) use notices::self_tests;
 
-use crate::common::{Case, Inherent};
+use crate::twin::{Case, Inherent};
 
 /// A list of cases: `OPERATION: function, function;`.
 macro_rules! cases {
     ($($op:ident: $($name:ident),+;)+) => {
         /// The cases of this file.
-        pub(crate) static CASES: &[$crate::common::Case] = &[
-            $($($crate::common::Case { op: stringify!($op), name: stringify!($name), run: $name },)+)+
+        pub(crate) static CASES: &[$crate::twin::Case] = &[
+            $($($crate::twin::Case { op: stringify!($op), name: stringify!($name), run: $name },)+)+
         ];
     };
 }

@@ -1,7 +1,7 @@
 //! Finding, making and removing names.
 
 use super::cases;
-use crate::common::{Cx, STRANGER, chmod, sys};
+use crate::twin::{Cx, STRANGER, chmod, sys};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, open, unlinkat};
 use std::ffi::OsStr;
 use std::fs;
@@ -198,7 +198,7 @@ fn batch_forget_many(cx: &Cx) {
     let text: String = (0..1000)
         .filter_map(|n| fs::read_to_string(cx.at(format!("d{}/f{}", n / 25, n % 25))).ok())
         .collect();
-    cx.note("contents", crate::common::digest(text.as_bytes()));
+    cx.note("contents", crate::twin::digest(text.as_bytes()));
     for i in (0..40).step_by(2) {
         cx.check("remove", fs::remove_dir_all(cx.at(format!("d{i}"))));
     }
@@ -414,7 +414,7 @@ fn mkdir_setgid(cx: &Cx) {
     if cx.root() {
         cx.check("group", std::os::unix::fs::chown(cx.at("shared"), Some(STRANGER), Some(777)));
     } else {
-        let group = std::os::unix::fs::chown(cx.at("shared"), None, Some(crate::common::EXTRA_GROUP));
+        let group = std::os::unix::fs::chown(cx.at("shared"), None, Some(crate::twin::EXTRA_GROUP));
         cx.check("group", group);
     }
     cx.mode("shared", 0o2777);

@@ -1,6 +1,6 @@
 //! That the comparison notices what it should: cases that behave differently on the two sides on purpose.
 
-use crate::common::{Case, Cx, chmod, compare};
+use crate::twin::{Case, Cx, chmod, compare};
 use libtest_mimic::{Failed, Trial};
 use std::fs;
 

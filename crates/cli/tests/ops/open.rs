@@ -1,7 +1,7 @@
 //! Opening and making files, and letting go of them.
 
 use super::cases;
-use crate::common::{Cx, STRANGER, sys};
+use crate::twin::{Cx, STRANGER, sys};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -121,7 +121,7 @@ fn open_path_only(cx: &Cx) {
         cx.check("write", file.write_at(&[0], 0));
         cx.check("chmod", file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)));
         cx.meta("stat", file.metadata());
-        cx.check("chmod by name", crate::common::chmod(&cx.at("file"), 0o600));
+        cx.check("chmod by name", crate::twin::chmod(&cx.at("file"), 0o600));
         let again = open(format!("/proc/self/fd/{}", file.as_raw_fd()), OFlags::RDONLY, Mode::empty());
         cx.check("open again", again);
     }
@@ -133,7 +133,7 @@ fn open_path_only(cx: &Cx) {
 }
 
 fn open_direct(cx: &Cx) {
-    let bytes = crate::common::noise(64 << 10, 7);
+    let bytes = crate::twin::noise(64 << 10, 7);
     cx.file("file", &bytes);
     let Some(file) = cx.open("O_DIRECT", "file", OFlags::RDWR | OFlags::DIRECT, 0) else { return };
     let mut buffer = sys::Aligned::new(16 << 10, 0);
@@ -174,7 +174,7 @@ fn open_many(cx: &Cx) {
             text
         })
         .collect();
-    cx.note("texts", crate::common::digest(text.as_bytes()));
+    cx.note("texts", crate::twin::digest(text.as_bytes()));
 }
 
 fn open_mode_is_kept(cx: &Cx) {

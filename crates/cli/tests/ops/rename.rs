@@ -1,7 +1,7 @@
 //! Moving names.
 
 use super::cases;
-use crate::common::{Cx, STRANGER};
+use crate::twin::{Cx, STRANGER};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
 //! Extended attributes and access control lists.
 
 use super::cases;
-use crate::common::{Cx, STRANGER, USER, chmod, digest};
+use crate::twin::{Cx, STRANGER, USER, chmod, digest};
 use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, mknodat, open};
 use std::fs;
 use std::io;

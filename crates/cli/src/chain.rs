@@ -1,0 +1,101 @@
+//! The chain of a mount: which program sets, in which order.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use fuse_bpf::filter::{FilterObject, FilterSet};
+use fuse_bpf::shipped::{self, Pattern};
+
+/// `OBJ[:SET]`: an object file and a program set in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilterSpec {
+    /// The object file.
+    pub(crate) object: PathBuf,
+    /// The set; the only one, when there is no name.
+    pub(crate) set: Option<String>,
+}
+
+impl FromStr for FilterSpec {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<FilterSpec, Infallible> {
+        let whole = || FilterSpec { object: text.into(), set: None };
+        // A file may have a colon in its name.
+        if std::fs::metadata(text).is_ok() {
+            return Ok(whole());
+        }
+        let legal = |set: &str| set.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+        Ok(match text.rsplit_once(':') {
+            Some((object, set)) if !object.is_empty() && !set.is_empty() && legal(set) => {
+                FilterSpec { object: object.into(), set: Some(set.to_owned()) }
+            }
+            _ => whole(),
+        })
+    }
+}
+
+impl FilterSpec {
+    /// Loads the object and picks the set.
+    pub(crate) fn load(&self, slots: usize) -> anyhow::Result<FilterSet> {
+        Ok(FilterObject::load_file(&self.object, slots)?.set(self.set.as_deref())?)
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) audit: bool,
+    pub(crate) filters: &'a [FilterSpec],
+    pub(crate) hide: &'a [Pattern],
+    pub(crate) readonly: bool,
+}
+
+impl Wanted<'_> {
+    /// Loads the sets, outermost first: audit sees what was really asked for and how it ended, hide keeps the
+    /// names from the directory whatever a filter made of them, readonly has the last word on changes.
+    pub(crate) fn load(&self, slots: usize) -> anyhow::Result<Vec<FilterSet>> {
+        let mut sets = Vec::new();
+        if self.audit {
+            sets.push(shipped::audit(slots)?);
+        }
+        // Sets of one file share its maps, so a file is loaded once.
+        let mut objects: HashMap<&PathBuf, FilterObject> = HashMap::new();
+        for spec in self.filters {
+            if !objects.contains_key(&spec.object) {
+                objects.insert(&spec.object, FilterObject::load_file(&spec.object, slots)?);
+            }
+            if let Some(object) = objects.get(&spec.object) {
+                sets.push(object.set(spec.set.as_deref())?);
+            }
+        }
+        if !self.hide.is_empty() {
+            sets.push(shipped::hide(self.hide, slots)?);
+        }
+        if self.readonly {
+            sets.push(shipped::readonly(slots)?);
+        }
+        Ok(sets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> (String, Option<String>) {
+        let Ok(spec) = text.parse::<FilterSpec>();
+        (spec.object.display().to_string(), spec.set)
+    }
+
+    #[test]
+    fn a_set_follows_the_last_colon() {
+        assert_eq!(spec("x.bpf.o"), ("x.bpf.o".into(), None));
+        assert_eq!(spec("x.bpf.o:strict"), ("x.bpf.o".into(), Some("strict".into())));
+        assert_eq!(spec("a:b.o:s_1"), ("a:b.o".into(), Some("s_1".into())));
+        assert_eq!(spec("dir:with/x.o"), ("dir:with/x.o".into(), None));
+        assert_eq!(spec("x.o:"), ("x.o:".into(), None));
+        assert_eq!(spec(":s"), (":s".into(), None));
+    }
+}

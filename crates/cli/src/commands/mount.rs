@@ -1,0 +1,147 @@
+//! `fuse-bpf mount`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueHint};
+use fuse_bpf::shipped::Pattern;
+use fuse_bpf::{Builder, Mount};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::background::{self, Ready};
+use crate::chain::{self, FilterSpec};
+use crate::options::{self, MountFlag};
+use crate::{Answer, checks};
+
+/// Mount a directory behind filters
+///
+/// Serves SRC at MNT until it is unmounted or a signal comes (SIGINT, SIGTERM, SIGHUP). The filters nest
+/// like stacked mounts. From the outside in: --audit, each --filter in the order given, --hide, --readonly.
+/// An outer filter is asked first and hears last how an operation ended.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, verbatim_doc_comment)]
+pub(crate) struct MountCommand {
+    /// A filter object made by `fuse-bpf build`, and which of its program sets
+    #[arg(long = "filter", value_name = "OBJ[:SET]")]
+    filters: Vec<FilterSpec>,
+    /// Names that shall not exist: a name, `prefix*` or `*suffix`
+    #[arg(long, value_name = "PATTERN")]
+    hide: Vec<Pattern>,
+    /// Refuse every change
+    #[arg(long)]
+    readonly: bool,
+    /// Record every operation; `fuse-bpf trace MNT` shows the records
+    #[arg(long)]
+    audit: bool,
+    /// Return as soon as the mount answers, and serve it in the background
+    #[arg(long)]
+    background: bool,
+    /// How long the kernel may keep names and attributes that no filter looks at
+    ///
+    /// With 0 a change made directly in SRC is seen at once.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    cache_timeout: Duration,
+    /// Threads that serve requests [default: one for each CPU, at least two]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Options of the mount, separated by commas
+    #[arg(short = 'o', value_name = "OPTIONS", value_delimiter = ',')]
+    options: Vec<MountFlag>,
+    /// Descriptor that a line is written to when the mount answers
+    #[arg(long, value_name = "FD", hide = true)]
+    ready_fd: Option<u32>,
+    /// The directory to mount
+    #[arg(value_name = "SRC", value_hint = ValueHint::DirPath)]
+    source: PathBuf,
+    /// Where to mount it: a directory that exists
+    #[arg(value_name = "MNT", value_hint = ValueHint::DirPath)]
+    mountpoint: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fuse-bpf mount --hide 'secret*' --hide '*.key' --hide .env project mnt
+  fuse-bpf mount --background --audit --readonly /srv/data /mnt/data
+  fuse-bpf mount --filter policy.bpf.o:strict -o allow_other project mnt";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 1.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl MountCommand {
+    pub(crate) fn execute(self) -> anyhow::Result<Answer> {
+        // The parent checks too, so that a plain mistake is told without a second process.
+        let (source, mountpoint) = checks::paths(&self.source, &self.mountpoint)?;
+        match self.ready_fd {
+            None if self.background => background::launch(),
+            None => self.serve(&source, &mountpoint, Ready::Terminal),
+            Some(fd) => {
+                let ready = Ready::take(fd)?;
+                self.serve(&source, &mountpoint, ready)
+            }
+        }
+    }
+
+    fn serve(self, source: &Path, mountpoint: &Path, ready: Ready) -> anyhow::Result<Answer> {
+        let workers = self.workers.map_or_else(fuse_bpf::worker_slots, usize::from);
+        let chain = chain::Wanted {
+            audit: self.audit,
+            filters: &self.filters,
+            hide: &self.hide,
+            readonly: self.readonly,
+        };
+        let mut builder = Builder::new(source)
+            .timeout(self.cache_timeout)
+            .workers(workers)
+            .options(options::resolve(&self.options));
+        for set in chain.load(workers)? {
+            builder = builder.filter(set);
+        }
+        // Taken before mounting, so that no signal leaves a mount behind.
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot take signals")?;
+        let mut mount = builder.mount(mountpoint)?;
+        stop_on_signals(signals, &mount, mountpoint)?;
+        tracing::info!("negotiated: {:?}", mount.negotiated());
+
+        std::fs::metadata(mountpoint)
+            .with_context(|| format!("{}: mounted, but does not answer", mountpoint.display()))?;
+        ready.report(&format!("mounted {} on {}", source.display(), mountpoint.display()))?;
+        mount.wait();
+        let faults: u64 = mount.filters().iter().map(fuse_bpf::filter::FilterSet::faults).sum();
+        if faults > 0 {
+            tracing::warn!("{faults} calls failed because a filter was stopped for a fault");
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+/// The first signal unmounts; the second detaches a mount that does not come down and gives up.
+fn stop_on_signals(mut signals: Signals, mount: &Mount, mountpoint: &Path) -> anyhow::Result<()> {
+    let stop = mount.stop_handle();
+    let mountpoint = mountpoint.to_owned();
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let run = move || {
+        for count in 0.. {
+            if signals.forever().next().is_none() {
+                return;
+            }
+            if count == 0 {
+                // Waits for requests under way, and a second signal must be heard meanwhile.
+                let stop = stop.clone();
+                if let Err(error) = thread("stop").spawn(move || stop.stop()) {
+                    tracing::error!("cannot start a thread to unmount: {error}");
+                }
+                continue;
+            }
+            let _ = writeln!(std::io::stderr(), "fuse-bpf: stopped again, giving up");
+            let _ = fuse_bpf::transport::unmount(&mountpoint, true);
+            std::process::exit(2);
+        }
+    };
+    thread("signals").spawn(run).context("cannot start a thread")?;
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! `fuse-bpf prog`: programs without a mount.
+
+use std::io::Write as _;
+use std::str::FromStr;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use fuse_bpf::Errno;
+use fuse_bpf::dryrun::{DryRun, Report};
+use serde_json::{Value, json};
+
+use crate::Answer;
+use crate::chain::FilterSpec;
+use crate::render::{self, Change};
+
+/// Work with the programs of a filter object
+#[derive(Subcommand, Debug)]
+pub(crate) enum ProgCommand {
+    Run(RunCommand),
+}
+
+impl ProgCommand {
+    pub(crate) fn execute(self) -> anyhow::Result<Answer> {
+        match self {
+            ProgCommand::Run(command) => command.execute(),
+        }
+    }
+}
+
+/// Ask a filter about one imaginary call
+///
+/// Runs what the filter has for the operation, without a mount, and shows each verdict, the arguments it changed,
+/// the instructions executed and what was printed. The operation between prefilter and postfilter succeeds and
+/// leaves what --set says, or fails as --error says. Exit status 1 means that the call would end in an error.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, verbatim_doc_comment)]
+pub(crate) struct RunCommand {
+    /// The filter object, and which of its program sets
+    #[arg(value_name = "OBJ[:SET]")]
+    filter: FilterSpec,
+    /// The operation, by its name or that of its members (`fuse-bpf ops` lists them)
+    #[arg(long, value_name = "OPERATION")]
+    op: String,
+    /// A name the operation is about; once more for the second (rename, symlink)
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+    /// A field before the call (`in.flags=2`) or as the operation leaves it (`out.attr.mode=0x1ed`)
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    fields: Vec<Assignment>,
+    /// The bytes that follow the names (the value of setxattr)
+    #[arg(long, value_name = "TEXT")]
+    payload: Option<String>,
+    /// Who calls
+    #[arg(long, default_value_t = 0)]
+    uid: u32,
+    /// Their group
+    #[arg(long, default_value_t = 0)]
+    gid: u32,
+    /// Their process
+    #[arg(long, default_value_t = 0)]
+    pid: u32,
+    /// The nodeid the filter sees
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    nodeid: u64,
+    /// Let the operation itself fail, by name or number
+    #[arg(long, value_name = "ENOENT", value_parser = errno)]
+    error: Option<Errno>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fuse-bpf prog run hide.bpf.o --op lookup --name secret
+  fuse-bpf prog run x.bpf.o:strict --op open --set in.flags=2 --uid 1000
+  fuse-bpf prog run x.bpf.o --op rename --name old --name new --json";
+
+/// `FIELD=VALUE`.
+#[derive(Debug, Clone)]
+struct Assignment {
+    field: String,
+    value: u64,
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Assignment, String> {
+        let (field, value) = text.split_once('=').ok_or("not of the form FIELD=VALUE, such as in.flags=2")?;
+        let number = |digits, radix| u64::from_str_radix(digits, radix);
+        let parsed = match (value.strip_prefix("0x"), value.strip_prefix("0o"), value.strip_prefix('-')) {
+            (Some(hex), ..) => number(hex, 16),
+            (_, Some(octal), _) => number(octal, 8),
+            (.., Some(negative)) => number(negative, 10).map(u64::wrapping_neg),
+            _ => number(value, 10),
+        };
+        let value = parsed.map_err(|_| format!("`{value}` is not a number (10, 0xa, 0o12, -1)"))?;
+        Ok(Assignment { field: field.to_owned(), value })
+    }
+}
+
+fn errno(text: &str) -> Result<Errno, String> {
+    if let Some(errno) = Errno::from_name(text) {
+        return Ok(errno);
+    }
+    match text.parse::<i32>() {
+        Ok(number) if Errno::new(number).raw() == number => Ok(Errno::new(number)),
+        _ => Err("not an error such as ENOENT or 2".to_owned()),
+    }
+}
+
+impl RunCommand {
+    fn execute(self) -> anyhow::Result<Answer> {
+        let set = self.filter.load(1)?;
+        let mut run = DryRun::new(&self.op)?.caller(self.uid, self.gid, self.pid).nodeid(self.nodeid);
+        for (index, name) in self.names.iter().enumerate() {
+            run = run.name(index, name)?;
+        }
+        for Assignment { field, value } in &self.fields {
+            run = run.field(field, *value)?;
+        }
+        if let Some(payload) = self.payload {
+            run = run.payload(payload.into_bytes())?;
+        }
+        if let Some(error) = self.error {
+            run = run.error(error);
+        }
+        let report = run.run(&set)?;
+        let changes = render::changes(&report.before, &report.after);
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let document = document(&self.op, set.name(), &report, &changes);
+            writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        } else {
+            print(&mut out, &report, &changes)?;
+        }
+        if set.faults() > 0 {
+            out.flush()?;
+            bail!("{}: a program was stopped for a fault", self.filter.object.display());
+        }
+        Ok(if report.result.is_ok() { Answer::Yes } else { Answer::No })
+    }
+}
+
+fn print(out: &mut impl std::io::Write, report: &Report, changes: &[Change]) -> std::io::Result<()> {
+    if report.steps.is_empty() {
+        writeln!(out, "the set has no program for this operation")?;
+    }
+    for step in &report.steps {
+        let value = match &step.value {
+            Ok(value) => render::verdict_name(*value),
+            Err(fault) => format!("fault: {fault}"),
+        };
+        writeln!(out, "{}: {value} ({} instructions)", step.program, step.insns)?;
+    }
+    for change in changes {
+        writeln!(out, "  {}: {} -> {}", change.path, change.before.text(), change.after.text())?;
+    }
+    for line in &report.printed {
+        writeln!(out, "  printed: {line}")?;
+    }
+    match report.result {
+        Ok(()) => writeln!(out, "result: success"),
+        Err(errno) => writeln!(out, "result: {errno}"),
+    }
+}
+
+fn document(operation: &str, set: &str, report: &Report, changes: &[Change]) -> Value {
+    let steps: Vec<Value> = report
+        .steps
+        .iter()
+        .map(|step| {
+            let (value, verdict, fault) = match &step.value {
+                Ok(value) => (Some(value), Some(render::verdict_name(*value)), None),
+                Err(fault) => (None, None, Some(fault)),
+            };
+            json!({
+                "program": step.program,
+                "stage": step.stage.suffix().trim_start_matches('_'),
+                "verdict": verdict,
+                "value": value,
+                "fault": fault,
+                "instructions": step.insns,
+            })
+        })
+        .collect();
+    let changed: Vec<Value> = changes
+        .iter()
+        .map(|c| json!({ "path": c.path, "before": c.before.json(), "after": c.after.json() }))
+        .collect();
+    json!({
+        "version": 1,
+        "operation": operation,
+        "set": set,
+        "steps": steps,
+        "changed": changed,
+        "printed": report.printed,
+        "result": report.result.err().map_or_else(|| "success".to_owned(), |errno| errno.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assignments() {
+        let value = |text: &str| text.parse::<Assignment>().map(|a| (a.field, a.value));
+        assert_eq!(value("in.flags=2"), Ok(("in.flags".to_owned(), 2)));
+        assert_eq!(value("in.mode=0o644"), Ok(("in.mode".to_owned(), 0o644)));
+        assert_eq!(value("in.mask=0xff"), Ok(("in.mask".to_owned(), 255)));
+        assert_eq!(value("out.offset=-1"), Ok(("out.offset".to_owned(), u64::MAX)));
+        assert!(value("in.flags").is_err());
+        assert!(value("in.flags=x").is_err());
+    }
+
+    #[test]
+    fn errors_by_name_and_number() {
+        assert_eq!(errno("ENOENT"), Ok(Errno::ENOENT));
+        assert_eq!(errno("2"), Ok(Errno::ENOENT));
+        for bad in ["0", "-2", "9999", "nothing"] {
+            assert!(errno(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The options of `-o`.
+
+use fuse_bpf::transport::MountOptions;
+
+/// An option of the mount itself, spelled as mount(8) does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[clap(rename_all = "snake_case")]
+pub(crate) enum MountFlag {
+    /// Let other users in; an ordinary user may only if /etc/fuse.conf has the line user_allow_other
+    AllowOther,
+    /// Let the kernel check permissions by mode and owner
+    DefaultPermissions,
+    /// Let the kernel refuse every change
+    Ro,
+    /// The opposite
+    Rw,
+    /// Ignore device files
+    Nodev,
+    /// Ignore setuid and setgid bits
+    Nosuid,
+    /// Refuse to run programs
+    Noexec,
+}
+
+/// The options these amount to; of two that contradict each other the last counts.
+pub(crate) fn resolve(flags: &[MountFlag]) -> MountOptions {
+    let mut options = MountOptions::default();
+    for flag in flags {
+        match flag {
+            MountFlag::AllowOther => options.allow_other = true,
+            MountFlag::DefaultPermissions => options.default_permissions = true,
+            MountFlag::Ro => options.read_only = true,
+            MountFlag::Rw => options.read_only = false,
+            MountFlag::Nodev => options.nodev = true,
+            MountFlag::Nosuid => options.nosuid = true,
+            MountFlag::Noexec => options.noexec = true,
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_option_counts() {
+        assert!(!resolve(&[MountFlag::Ro, MountFlag::Rw]).read_only);
+        assert!(resolve(&[MountFlag::Rw, MountFlag::Ro, MountFlag::Nosuid]).read_only);
+    }
+}

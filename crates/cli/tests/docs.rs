@@ -1,0 +1,95 @@
+//! The documents say what is so: their commands run, their tables are those of the program.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::*;
+
+/// The text between `<!-- NAME -->` and `<!-- /NAME -->`.
+fn section(text: &str, name: &str) -> std::ops::Range<usize> {
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let start = text.find(&open).unwrap_or_else(|| panic!("no {open}")) + open.len();
+    start..start + text[start..].find(&close).unwrap_or_else(|| panic!("no {close}"))
+}
+
+/// `BLESS=1 cargo test` rewrites the table.
+#[test]
+fn the_manual_has_the_table_of_operations() {
+    let path = checkout().join("docs/filters.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let table = succeeds(["ops", "--markdown"]);
+    let range = section(&text, "ops");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, format!("{}{table}{}", &text[..range.start], &text[range.end..])).unwrap();
+        return;
+    }
+    assert!(text[range] == table, "{} is stale; run BLESS=1 cargo test -p fuse-bpf-cli", path.display());
+}
+
+/// The code of the fenced `sh` blocks in a section.
+fn code(text: &str, name: &str) -> String {
+    let mut code = String::new();
+    let mut inside = false;
+    for line in text[section(text, name)].lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            line if inside => code.extend([line, "\n"]),
+            _ => {}
+        }
+    }
+    assert!(!code.is_empty(), "{name} has no code");
+    code
+}
+
+/// Runs commands of a document in a directory, with the program in the path.
+fn run(dir: &Path, code: &str) -> String {
+    let bin = program().parent().unwrap().to_path_buf();
+    let path = std::env::join_paths(
+        std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let output = Command::new("sh")
+        .args(["-euxc", code])
+        .current_dir(dir)
+        .env("PATH", path.unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    stdout(&output)
+}
+
+#[test]
+fn the_tour_of_the_readme_works() {
+    if !fuse() {
+        return;
+    }
+    let readme = std::fs::read_to_string(checkout().join("README.md")).unwrap();
+    let scratch = Scratch::new();
+    // The tour makes its own `mnt`.
+    std::fs::remove_dir(scratch.mnt()).unwrap();
+    let said = run(scratch.path(), &code(&readme, "tour"));
+    assert!(said.contains("hello.txt") && !said.contains("secret"), "{said}");
+    if !clang() {
+        return;
+    }
+    let said = run(scratch.path(), &code(&readme, "filter-tour"));
+    assert!(said.contains("PASS: mounted") && said.contains("-ENOENT"), "{said}");
+}
+
+#[test]
+fn the_commands_of_the_manual_work() {
+    if !clang() {
+        return;
+    }
+    let manual = std::fs::read_to_string(checkout().join("docs/filters.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let example = &manual[section(&manual, "example")];
+    let source: String =
+        example.lines().filter(|line| !line.starts_with("```")).flat_map(|line| [line, "\n"]).collect();
+    std::fs::write(dir.path().join("nodelete.bpf.c"), source).unwrap();
+    let said = run(dir.path(), &code(&manual, "run"));
+    assert!(said.contains("unlink_prefilter: -EPERM"), "{said}");
+}
