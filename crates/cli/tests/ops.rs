@@ -20,14 +20,14 @@
 mod cases;
 mod twin;
 
-use twin::mount::{self, Mount};
-use twin::{Case, Sides, USER};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use twin::mount::{self, Mount};
+use twin::{Case, Sides, USER};
 
 /// One of the settings above.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,7 @@ use super::{chmod, sys, wait_for};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -74,6 +75,7 @@ impl Mount {
         }
         let daemon = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let mut mount = Mount { daemon, at: at.to_owned(), log: log.clone() };
+        let outside = fs::metadata(scratch).map(|meta| meta.dev());
         let start = Instant::now();
         let told = |what: &str| {
             let log = fs::read_to_string(&log).unwrap_or_default();
@@ -83,7 +85,12 @@ impl Mount {
             if let Ok(Some(status)) = mount.daemon.try_wait() {
                 return Err(told(&format!("ended early: {status}")));
             }
-            if mounted(at) && (user.is_some() || fs::metadata(at).is_ok()) {
+            // Root may not look into the mount of another user, and does not have to.
+            let answers = match fs::metadata(at) {
+                Ok(meta) => outside.as_ref().is_ok_and(|outside| *outside != meta.dev()),
+                Err(error) => user.is_some() && error.kind() == std::io::ErrorKind::PermissionDenied,
+            };
+            if answers && mounted(at) {
                 return Ok(mount);
             }
             if start.elapsed() > PATIENCE {

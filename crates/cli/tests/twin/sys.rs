@@ -345,3 +345,17 @@ impl Aligned {
         &mut self.bytes[self.at..self.at + self.len]
     }
 }
+
+/// How long the value is: lgetxattr(2) without a buffer.
+pub(crate) fn xattr_size(path: &Path, name: &str) -> io::Result<isize> {
+    let (path, name) = (c_path(path)?, c_path(Path::new(name))?);
+    // SAFETY: valid C strings, and no buffer of no length.
+    cvt(unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) })
+}
+
+/// How long the list of names is: llistxattr(2) without a buffer.
+pub(crate) fn xattr_list_size(path: &Path) -> io::Result<isize> {
+    let path = c_path(path)?;
+    // SAFETY: a valid C string, and no buffer of no length.
+    cvt(unsafe { libc::llistxattr(path.as_ptr(), ptr::null_mut(), 0) })
+}
