@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use twin::mount::{self, Mount};
-use twin::{Case, Sides, USER};
+use twin::{Case, NOBODY, Sides, USER};
 
 /// One of the settings above.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +104,7 @@ fn settings() -> Vec<Setting> {
         all.push(Setting { name: "twin-other", uid: Some(USER), ..plain });
     }
     for (name, by_user, uid) in
-        [("root", false, None), ("other", false, Some(USER)), ("user", true, root.then_some(USER))]
+        [("root", false, None), ("other", false, Some(USER)), ("user", true, root.then_some(NOBODY))]
     {
         if !by_user && !root {
             say(&format!("skipped: {name}, {name}+filter: need root"));

@@ -1,11 +1,10 @@
 //! Mounts made by the real binary, and their end.
 
-use super::{chmod, sys, wait_for};
+use super::{EXTRA_GROUP, chmod, sys, wait_for};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,15 +63,22 @@ impl Mount {
         let log = scratch.join("daemon.log");
         let out = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let err = out.try_clone().map_err(|error| error.to_string())?;
-        let mut command = Command::new(&program);
+        let mut command = match user {
+            // Who is in the same groups as those who run the cases.
+            Some(uid) => {
+                let mut command = Command::new("setpriv");
+                command.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+                command.args([format!("--groups={EXTRA_GROUP}"), "--".into()]).arg(&program);
+                command.env("HOME", scratch).env_remove("XDG_RUNTIME_DIR");
+                command
+            }
+            None => Command::new(&program),
+        };
         command.arg("mount");
         if let Some(path) = &filter {
             command.arg("--filter").arg(path);
         }
         command.arg(lower).arg(at).stdin(Stdio::null()).stdout(out).stderr(err).current_dir("/");
-        if let Some(uid) = user {
-            command.uid(uid).gid(uid).env("HOME", scratch).env_remove("XDG_RUNTIME_DIR");
-        }
         let daemon = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let mut mount = Mount { daemon, at: at.to_owned(), log: log.clone() };
         let outside = fs::metadata(scratch).map(|meta| meta.dev());
