@@ -12,7 +12,7 @@ use fuse_bpf_vm::maps::MapKind;
 use super::dir::may_carry_entries;
 use super::{Finish, Run};
 use crate::abi::*;
-use crate::backing::{Backing, Caller, Entry, LockWait, Node};
+use crate::backing::{ActAs, Backing, Caller, Entry, LockWait, Node};
 use crate::call::Call;
 use crate::control::Controls;
 use crate::errno::Errno;
@@ -167,9 +167,14 @@ impl Server {
         }
     }
 
+    /// Acts as the caller of an operation that is otherwise done with our own rights.
+    pub(super) fn act_as_caller(&self, call: &Call<'_>) -> Result<Option<ActAs>, Errno> {
+        self.backing.act_as(&caller(&call.header, None))
+    }
+
     fn entry_of_record(&self, call: &Call<'_>, name: &[u8]) -> Result<Entry, Errno> {
         let name = std::ffi::CString::new(name).map_err(|_| Errno::EINVAL)?;
-        let _caller = self.backing.act_as(&caller(&call.header, None))?;
+        let _caller = self.act_as_caller(call)?;
         self.backing.lookup(&call.node, &name)
     }
 

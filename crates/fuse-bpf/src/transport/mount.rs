@@ -108,7 +108,9 @@ pub struct Mounted {
 pub fn mount(mountpoint: &Path, options: &MountOptions) -> Result<(Channel, Mounted), MountError> {
     let path = check(mountpoint)?;
     let (channel, by_helper) = match mount_directly(&path, options) {
-        Err(MountError::Kernel { source: Os::PERM, .. }) => (mount_by_helper(&path, options)?, true),
+        Err(MountError::Kernel { source: Os::PERM, .. } | MountError::Device(Os::ACCESS | Os::PERM)) => {
+            (mount_by_helper(&path, options)?, true)
+        }
         other => (other?, false),
     };
     let device = find(&path).map_or((0, 0), |entry| entry.device);
