@@ -32,6 +32,22 @@ struct Frame {
     saved: [u64; 4],
 }
 
+/// Does the same for each width with the width as a constant, so that a load is one load.
+macro_rules! by_width {
+    ($insn:ident, $width:ident => $does:expr) => {
+        match width($insn) {
+            Width::B => by_width!(@ $width, Width::B, $does),
+            Width::H => by_width!(@ $width, Width::H, $does),
+            Width::W => by_width!(@ $width, Width::W, $does),
+            Width::DW => by_width!(@ $width, Width::DW, $does),
+        }
+    };
+    (@ $width:ident, $value:expr, $does:expr) => {{
+        let $width = $value;
+        $does
+    }};
+}
+
 /// One run of one program.
 pub(super) struct Machine<'w, 'r> {
     program: &'r Program,
@@ -111,13 +127,18 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                     let value = self.alu32(insn)?;
                     self.set(dst, value)?;
                 }
+                op::LDX if insn.code & 0xe0 == op::MEM => {
+                    require(insn, insn.imm == 0)?;
+                    let value = by_width!(insn, width => self.load(insn, width))?;
+                    self.set(dst, value)?;
+                }
                 op::LDX => {
-                    let value = self.load(insn)?;
+                    let value = self.load_signed(insn)?;
                     self.set(dst, value)?;
                 }
                 op::STX if insn.code & 0xe0 == op::MEM => {
                     require(insn, insn.imm == 0)?;
-                    self.store(insn, self.regs[src])?;
+                    by_width!(insn, width => self.store(insn, width, self.regs[src]))?;
                 }
                 op::STX => {
                     require(insn, insn.code & 0xe0 == op::ATOMIC)?;
@@ -125,7 +146,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 }
                 op::ST => {
                     require(insn, insn.code & 0xe0 == op::MEM && src == 0)?;
-                    self.store(insn, insn.imm as u64)?;
+                    by_width!(insn, width => self.store(insn, width, insn.imm as u64))?;
                 }
                 op::JMP => {
                     if self.jump(insn)? {
@@ -164,59 +185,44 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(always)]
-    fn alu64(&mut self, insn: Insn) -> Result<u64, Stop> {
-        let old = self.regs[insn.dst as usize];
-        match insn.code & 0xf0 {
-            op::NEG => {
-                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0 && insn.imm == 0)?;
-                Ok(old.wrapping_neg())
-            }
-            op::MOV => {
-                let value = self.operand(insn)?;
-                if insn.off == 0 {
-                    return Ok(value);
-                }
-                require(insn, insn.code & op::X != 0)?;
-                alu::sign_extend(value, insn.off as u32).ok_or_else(|| bad(insn))
-            }
-            op::END => {
-                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0)?;
-                alu::swap(old, insn.imm, Order::Swap).ok_or_else(|| bad(insn))
-            }
-            operation => {
-                let signed = signed(insn)?;
-                alu::alu64(operation, old, self.operand(insn)?, signed).ok_or_else(|| bad(insn))
-            }
+    fn alu64(&self, insn: Insn) -> Result<u64, Stop> {
+        let a = self.regs[insn.dst as usize];
+        let b = self.operand(insn)?;
+        if insn.off != 0 {
+            return self.variant(insn, a, b);
         }
+        alu::alu64(insn.code & 0xf0, a, b).map_or_else(|| unary(insn, a), Ok)
     }
 
     #[inline(always)]
-    fn alu32(&mut self, insn: Insn) -> Result<u64, Stop> {
-        let old = self.regs[insn.dst as usize];
-        match insn.code & 0xf0 {
-            op::NEG => {
-                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0 && insn.imm == 0)?;
-                Ok((old as u32).wrapping_neg().into())
-            }
-            op::MOV => {
-                let value = self.operand(insn)?;
-                if insn.off == 0 {
-                    return Ok(value as u32 as u64);
-                }
-                require(insn, insn.code & op::X != 0 && insn.off != 32)?;
-                alu::sign_extend(value, insn.off as u32).map(|v| v as u32 as u64).ok_or_else(|| bad(insn))
-            }
-            op::END => {
-                require(insn, insn.src == 0 && insn.off == 0)?;
-                let order = if insn.code & op::X != 0 { Order::Big } else { Order::Little };
-                alu::swap(old, insn.imm, order).ok_or_else(|| bad(insn))
-            }
-            operation => {
-                let signed = signed(insn)?;
-                let b = self.operand(insn)? as u32;
-                alu::alu32(operation, old as u32, b, signed).ok_or_else(|| bad(insn))
-            }
+    fn alu32(&self, insn: Insn) -> Result<u64, Stop> {
+        let a = self.regs[insn.dst as usize];
+        if insn.code & 0xf0 == op::END {
+            return unary(insn, a);
         }
+        let b = self.operand(insn)?;
+        if insn.off != 0 {
+            return self.variant(insn, a, b);
+        }
+        alu::alu32(insn.code & 0xf0, a as u32, b as u32).map_or_else(|| unary(insn, a), Ok)
+    }
+
+    /// The operations that `off` selects: signed division and modulo, sign-extending moves.
+    #[inline(never)]
+    fn variant(&self, insn: Insn, a: u64, b: u64) -> Result<u64, Stop> {
+        let wide = insn.class() == op::ALU64;
+        let result = match (insn.code & 0xf0, insn.off) {
+            (op::DIV, 1) if wide => Some(alu::sdiv64(a, b)),
+            (op::DIV, 1) => Some(alu::sdiv32(a as u32, b as u32)),
+            (op::MOD, 1) if wide => Some(alu::smod64(a, b)),
+            (op::MOD, 1) => Some(alu::smod32(a as u32, b as u32)),
+            (op::MOV, bits @ (8 | 16 | 32)) if insn.code & op::X != 0 && (wide || bits != 32) => {
+                let value = alu::sign_extend(b, bits as u32);
+                value.map(|value| if wide { value } else { value as u32 as u64 })
+            }
+            _ => None,
+        };
+        result.ok_or_else(|| bad(insn))
     }
 
     /// The memory of an access.
@@ -225,7 +231,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         if let Some(off) = self.local.stack_offset(addr, len) {
             return Ok((self.local.stack, off));
         }
-        for window in self.recent {
+        for &window in &self.recent {
             if covers(&window, addr, len) && window.allows(access) {
                 return Ok((window, addr.wrapping_sub(window.addr()) as usize));
             }
@@ -244,26 +250,23 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(always)]
-    fn load(&mut self, insn: Insn) -> Result<u64, Stop> {
-        require(insn, insn.imm == 0)?;
-        let width = width(insn);
+    fn load(&mut self, insn: Insn, width: Width) -> Result<u64, Stop> {
         let addr = displaced(self.regs[insn.src as usize], insn);
-        let (window, off) = match insn.code & 0xe0 {
-            op::MEM => self.memory(addr, width.bytes(), Access::Read)?,
-            op::MEMSX if width != Width::DW => self.memory(addr, width.bytes(), Access::Read)?,
-            _ => return Err(bad(insn)),
-        };
+        let (window, off) = self.memory(addr, width.bytes(), Access::Read)?;
         let refused = || refuse(addr, width.bytes(), Access::Read, Miss::Outside);
-        let value = window.load(off, width).ok_or_else(refused)?;
-        if insn.code & 0xe0 == op::MEM {
-            return Ok(value);
-        }
+        Ok(window.load(off, width).ok_or_else(refused)?)
+    }
+
+    #[inline(never)]
+    fn load_signed(&mut self, insn: Insn) -> Result<u64, Stop> {
+        let width = width(insn);
+        require(insn, insn.code & 0xe0 == op::MEMSX && width != Width::DW && insn.imm == 0)?;
+        let value = self.load(insn, width)?;
         alu::sign_extend(value, width.bytes() as u32 * 8).ok_or_else(|| bad(insn))
     }
 
     #[inline(always)]
-    fn store(&mut self, insn: Insn, value: u64) -> Result<(), Stop> {
-        let width = width(insn);
+    fn store(&mut self, insn: Insn, width: Width, value: u64) -> Result<(), Stop> {
         let addr = displaced(self.regs[insn.dst as usize], insn);
         let (window, off) = self.memory(addr, width.bytes(), Access::ReadWrite)?;
         let refused = || refuse(addr, width.bytes(), Access::ReadWrite, Miss::Outside);
@@ -271,6 +274,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     /// RFC 9669 section 5.3, and the acquire and release forms of Linux.
+    #[inline(never)]
     fn atomic(&mut self, insn: Insn) -> Result<(), Stop> {
         let (dst, src) = (insn.dst as usize, insn.src as usize);
         let width = width(insn);
@@ -346,7 +350,11 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
 
     fn aligned(&mut self, addr: u64, size: usize, access: Access) -> Result<(Window<'w>, usize), Stop> {
         let found = self.memory(addr, size, access)?;
-        if addr.is_multiple_of(size as u64) { Ok(found) } else { Err(FaultKind::Unaligned { addr, size }.into()) }
+        if addr.is_multiple_of(size as u64) {
+            Ok(found)
+        } else {
+            Err(FaultKind::Unaligned { addr, size }.into())
+        }
     }
 
     /// Class `JMP`; whether the program ended.
@@ -413,6 +421,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     /// The 64-bit immediate load; RFC 9669 section 5.4.
+    #[inline(never)]
     fn wide(&mut self, insn: Insn) -> Result<u64, Stop> {
         let Some(&second) = self.program.insns.get(self.pc) else {
             return Err(self.no_insn(self.pc as i64));
@@ -452,6 +461,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         }
     }
 
+    #[inline(never)]
     fn call(&mut self, insn: Insn) -> Result<(), Stop> {
         let callable = match insn.src {
             pseudo::CALL_HELPER => {
@@ -545,12 +555,19 @@ fn require(insn: Insn, valid: bool) -> Result<(), Stop> {
     if valid { Ok(()) } else { Err(bad(insn)) }
 }
 
-/// Whether a binary operation is the signed variant, which only division and modulo have.
-#[inline(always)]
-fn signed(insn: Insn) -> Result<bool, Stop> {
-    let division = matches!(insn.code & 0xf0, op::DIV | op::MOD);
-    require(insn, insn.off == 0 || (division && insn.off == 1))?;
-    Ok(insn.off == 1)
+/// Negation and byte swaps; everything else that is no binary operation is refused.
+#[inline(never)]
+fn unary(insn: Insn, value: u64) -> Result<u64, Stop> {
+    require(insn, insn.src == 0 && insn.off == 0)?;
+    let x = insn.code & op::X != 0;
+    let result = match (insn.class(), insn.code & 0xf0) {
+        (op::ALU64, op::NEG) if !x && insn.imm == 0 => Some(value.wrapping_neg()),
+        (_, op::NEG) if !x && insn.imm == 0 => Some((value as u32).wrapping_neg().into()),
+        (op::ALU64, op::END) if !x => alu::swap(value, insn.imm, Order::Swap),
+        (op::ALU, op::END) => alu::swap(value, insn.imm, if x { Order::Big } else { Order::Little }),
+        _ => None,
+    };
+    result.ok_or_else(|| bad(insn))
 }
 
 #[inline(always)]
