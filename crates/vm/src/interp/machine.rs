@@ -433,7 +433,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         let map = || {
             let index = usize::try_from(insn.imm).ok();
             let map = index.and_then(|index| program.maps.get(index));
-            map.ok_or_else(|| FaultKind::NoSuchMap { index: insn.imm })
+            map.ok_or(FaultKind::NoSuchMap { index: insn.imm })
         };
         match insn.src {
             pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | (u64::from(second.imm as u32) << 32)),
@@ -465,13 +465,13 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     fn call(&mut self, insn: Insn) -> Result<(), Stop> {
         let callable = match insn.src {
             pseudo::CALL_HELPER => {
-                helpers::by_id(insn.imm).ok_or_else(|| FaultKind::UnknownHelper { id: insn.imm })?
+                helpers::by_id(insn.imm).ok_or(FaultKind::UnknownHelper { id: insn.imm })?
             }
             pseudo::CALL_LOCAL => return self.call_local(insn),
             pseudo::CALL_KFUNC => {
                 let kfuncs = &self.program.kfuncs;
                 let found = usize::try_from(insn.imm).ok().and_then(|index| kfuncs.get(index));
-                found.ok_or_else(|| FaultKind::UnknownKfunc { index: insn.imm })?
+                found.ok_or(FaultKind::UnknownKfunc { index: insn.imm })?
             }
             _ => return Err(bad(insn)),
         };
