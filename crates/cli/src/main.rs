@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod background;
+mod bench;
 mod chain;
 mod checks;
 mod clang;
@@ -51,6 +52,7 @@ enum Command {
     Prog(commands::prog::ProgCommand),
     Trace(commands::trace::TraceCommand),
     Ops(commands::ops::OpsCommand),
+    Bench(commands::bench::BenchCommand),
 }
 
 /// What a command that did its work has to say.
@@ -70,6 +72,7 @@ impl Cli {
             Command::Prog(command) => command.execute(),
             Command::Trace(command) => command.execute(),
             Command::Ops(command) => command.execute(),
+            Command::Bench(command) => command.execute().map(|()| Answer::Yes),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! All are plain bytes: reading one never fails on content, only on length.
 
 #![allow(non_camel_case_types, reason = "C owns these names")]
+#![allow(missing_debug_implementations, reason = "the layout types zerocopy derives have none")]
 #![allow(missing_docs, reason = "fields are documented in linux/fuse.h and carry its names")]
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

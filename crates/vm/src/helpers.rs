@@ -1,9 +1,379 @@
 //! Helpers and kfuncs of the machine itself.
+//!
+//! Each is declared once, in the tables here: the loader resolves names and numbers by them, the
+//! interpreter checks arguments by them, and the C headers are generated from them. Numbers and
+//! semantics are those of `linux/bpf.h`; where Linux leaves a case to its verifier, the interpreter's
+//! checks take its place.
 
-use crate::contract::Callable;
+use crate::contract::{ArgKind, Callable, RetKind};
+use crate::mem::Access;
 
-/// Helpers by number.
-pub static HELPERS: &[Callable] = &[];
+mod dynptr;
+mod format;
+mod map;
+mod system;
+mod text;
+
+/// Errors helpers return, as negative numbers in R0.
+mod errno {
+    pub(super) const EPERM: i32 = 1;
+    pub(super) const E2BIG: i32 = 7;
+    pub(super) const EAGAIN: i32 = 11;
+    pub(super) const EFAULT: i32 = 14;
+    pub(super) const EINVAL: i32 = 22;
+    pub(super) const ERANGE: i32 = 34;
+
+    /// What R0 holds for an error.
+    pub(super) fn fail(errno: i32) -> u64 {
+        i64::from(-errno) as u64
+    }
+}
+
+const fn mem(access: Access) -> ArgKind {
+    ArgKind::Mem { access, nullable: false }
+}
+
+const fn mem_or_null(access: Access) -> ArgKind {
+    ArgKind::Mem { access, nullable: true }
+}
+
+use Access::{Read, ReadWrite};
+use ArgKind::{Dynptr, DynptrUninit, Fixed, Key, Map, Record, Scalar as Number, Size, Str, Value};
+
+/// Helpers by number, ascending.
+pub static HELPERS: &[Callable] = HELPER_TABLE;
+
+const HELPER_TABLE: &[Callable] = &[
+    Callable {
+        name: "bpf_map_lookup_elem",
+        id: 1,
+        proto: "void *%s(void *map, const void *key)",
+        args: &[Map, Key],
+        ret: RetKind::PointerOrNull,
+        run: map::lookup,
+    },
+    Callable {
+        name: "bpf_map_update_elem",
+        id: 2,
+        proto: "long %s(void *map, const void *key, const void *value, __u64 flags)",
+        args: &[Map, Key, Value, Number],
+        ret: RetKind::Scalar,
+        run: map::update,
+    },
+    Callable {
+        name: "bpf_map_delete_elem",
+        id: 3,
+        proto: "long %s(void *map, const void *key)",
+        args: &[Map, Key],
+        ret: RetKind::Scalar,
+        run: map::delete,
+    },
+    Callable {
+        name: "bpf_ktime_get_ns",
+        id: 5,
+        proto: "__u64 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::ktime_get_ns,
+    },
+    Callable {
+        name: "bpf_trace_printk",
+        id: 6,
+        proto: "long %s(const char *fmt, __u32 fmt_size, ...)",
+        args: &[mem(Read), Size, Number, Number, Number],
+        ret: RetKind::Scalar,
+        run: text::trace_printk,
+    },
+    Callable {
+        name: "bpf_get_prandom_u32",
+        id: 7,
+        proto: "__u32 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::get_prandom_u32,
+    },
+    Callable {
+        name: "bpf_get_smp_processor_id",
+        id: 8,
+        proto: "__u32 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::get_smp_processor_id,
+    },
+    Callable {
+        name: "bpf_get_current_pid_tgid",
+        id: 14,
+        proto: "__u64 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::get_current_pid_tgid,
+    },
+    Callable {
+        name: "bpf_get_current_uid_gid",
+        id: 15,
+        proto: "__u64 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::get_current_uid_gid,
+    },
+    Callable {
+        name: "bpf_get_current_comm",
+        id: 16,
+        proto: "long %s(void *buf, __u32 size_of_buf)",
+        args: &[mem(ReadWrite), Size],
+        ret: RetKind::Scalar,
+        run: system::get_current_comm,
+    },
+    Callable {
+        name: "bpf_strtol",
+        id: 105,
+        proto: "long %s(const char *buf, unsigned long buf_len, __u64 flags, long *res)",
+        args: &[mem(Read), Size, Number, Fixed { len: 8, access: ReadWrite }],
+        ret: RetKind::Scalar,
+        run: text::strtol,
+    },
+    Callable {
+        name: "bpf_strtoul",
+        id: 106,
+        proto: "long %s(const char *buf, unsigned long buf_len, __u64 flags, unsigned long *res)",
+        args: &[mem(Read), Size, Number, Fixed { len: 8, access: ReadWrite }],
+        ret: RetKind::Scalar,
+        run: text::strtoul,
+    },
+    Callable {
+        name: "bpf_probe_read_kernel",
+        id: 113,
+        proto: "long %s(void *dst, __u32 size, const void *unsafe_ptr)",
+        args: &[mem(ReadWrite), Size, Number],
+        ret: RetKind::Scalar,
+        run: system::probe_read_kernel,
+    },
+    Callable {
+        name: "bpf_ktime_get_boot_ns",
+        id: 125,
+        proto: "__u64 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::ktime_get_boot_ns,
+    },
+    Callable {
+        name: "bpf_ringbuf_output",
+        id: 130,
+        proto: "long %s(void *ringbuf, void *data, __u64 size, __u64 flags)",
+        args: &[Map, mem(Read), Size, Number],
+        ret: RetKind::Scalar,
+        run: map::ringbuf_output,
+    },
+    Callable {
+        name: "bpf_ringbuf_reserve",
+        id: 131,
+        proto: "void *%s(void *ringbuf, __u64 size, __u64 flags)",
+        args: &[Map, Number, Number],
+        ret: RetKind::PointerOrNull,
+        run: map::ringbuf_reserve,
+    },
+    Callable {
+        name: "bpf_ringbuf_submit",
+        id: 132,
+        proto: "void %s(void *data, __u64 flags)",
+        args: &[Record, Number],
+        ret: RetKind::Void,
+        run: map::ringbuf_submit,
+    },
+    Callable {
+        name: "bpf_ringbuf_discard",
+        id: 133,
+        proto: "void %s(void *data, __u64 flags)",
+        args: &[Record, Number],
+        ret: RetKind::Void,
+        run: map::ringbuf_discard,
+    },
+    Callable {
+        name: "bpf_ringbuf_query",
+        id: 134,
+        proto: "__u64 %s(void *ringbuf, __u64 flags)",
+        args: &[Map, Number],
+        ret: RetKind::Scalar,
+        run: map::ringbuf_query,
+    },
+    Callable {
+        name: "bpf_ktime_get_coarse_ns",
+        id: 160,
+        proto: "__u64 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        run: system::ktime_get_coarse_ns,
+    },
+    Callable {
+        name: "bpf_snprintf",
+        id: 165,
+        proto: "long %s(char *str, __u32 str_size, const char *fmt, __u64 *data, __u32 data_len)",
+        args: &[mem_or_null(ReadWrite), Size, Str, mem_or_null(Read), Size],
+        ret: RetKind::Scalar,
+        run: text::snprintf,
+    },
+    Callable {
+        name: "bpf_trace_vprintk",
+        id: 177,
+        proto: "long %s(const char *fmt, __u32 fmt_size, const void *data, __u32 data_len)",
+        args: &[mem(Read), Size, mem_or_null(Read), Size],
+        ret: RetKind::Scalar,
+        run: text::trace_vprintk,
+    },
+    Callable {
+        name: "bpf_strncmp",
+        id: 182,
+        proto: "long %s(const char *s1, __u32 s1_sz, const char *s2)",
+        args: &[mem(Read), Size, Str],
+        ret: RetKind::Scalar,
+        run: text::strncmp,
+    },
+    Callable {
+        name: "bpf_dynptr_from_mem",
+        id: 197,
+        proto: "long %s(void *data, __u32 size, __u64 flags, struct bpf_dynptr *ptr)",
+        args: &[mem(ReadWrite), Size, Number, DynptrUninit],
+        ret: RetKind::Scalar,
+        run: dynptr::from_mem,
+    },
+    Callable {
+        name: "bpf_dynptr_read",
+        id: 201,
+        proto: "long %s(void *dst, __u32 len, const struct bpf_dynptr *src, __u32 offset, __u64 flags)",
+        args: &[mem(ReadWrite), Size, Dynptr, Number, Number],
+        ret: RetKind::Scalar,
+        run: dynptr::read,
+    },
+    Callable {
+        name: "bpf_dynptr_write",
+        id: 202,
+        proto: "long %s(const struct bpf_dynptr *dst, __u32 offset, void *src, __u32 len, __u64 flags)",
+        args: &[Dynptr, Number, mem(Read), Size, Number],
+        ret: RetKind::Scalar,
+        run: dynptr::write,
+    },
+    Callable {
+        name: "bpf_dynptr_data",
+        id: 203,
+        proto: "void *%s(const struct bpf_dynptr *ptr, __u32 offset, __u32 len)",
+        args: &[Dynptr, Number, Number],
+        ret: RetKind::PointerOrNull,
+        run: dynptr::data,
+    },
+];
 
 /// Kfuncs of the machine.
-pub static KFUNCS: &[Callable] = &[];
+pub static KFUNCS: &[Callable] = &[
+    Callable {
+        name: "bpf_dynptr_slice",
+        id: 0,
+        proto: "void *%s(const struct bpf_dynptr *ptr, __u64 offset, void *buffer__opt, __u64 buffer__szk)",
+        args: &[Dynptr, Number, mem_or_null(ReadWrite), Size],
+        ret: RetKind::PointerOrNull,
+        run: dynptr::slice,
+    },
+    Callable {
+        name: "bpf_dynptr_slice_rdwr",
+        id: 0,
+        proto: "void *%s(const struct bpf_dynptr *ptr, __u64 offset, void *buffer__opt, __u64 buffer__szk)",
+        args: &[Dynptr, Number, mem_or_null(ReadWrite), Size],
+        ret: RetKind::PointerOrNull,
+        run: dynptr::slice_rdwr,
+    },
+    Callable {
+        name: "bpf_dynptr_size",
+        id: 0,
+        proto: "__u64 %s(const struct bpf_dynptr *ptr)",
+        args: &[Dynptr],
+        ret: RetKind::Scalar,
+        run: dynptr::size,
+    },
+    Callable {
+        name: "bpf_dynptr_is_null",
+        id: 0,
+        proto: "_Bool %s(const struct bpf_dynptr *ptr)",
+        args: &[Dynptr],
+        ret: RetKind::Scalar,
+        run: dynptr::is_null,
+    },
+    Callable {
+        name: "bpf_dynptr_is_rdonly",
+        id: 0,
+        proto: "_Bool %s(const struct bpf_dynptr *ptr)",
+        args: &[Dynptr],
+        ret: RetKind::Scalar,
+        run: dynptr::is_rdonly,
+    },
+    Callable {
+        name: "bpf_dynptr_adjust",
+        id: 0,
+        proto: "int %s(const struct bpf_dynptr *ptr, __u64 start, __u64 end)",
+        args: &[Dynptr, Number, Number],
+        ret: RetKind::Scalar,
+        run: dynptr::adjust,
+    },
+    Callable {
+        name: "bpf_dynptr_clone",
+        id: 0,
+        proto: "int %s(const struct bpf_dynptr *ptr, struct bpf_dynptr *clone__uninit)",
+        args: &[Dynptr, DynptrUninit],
+        ret: RetKind::Scalar,
+        run: dynptr::clone,
+    },
+];
+
+/// Where each helper number is in the table, plus one; 0 is no helper.
+const INDEX: [u8; 256] = {
+    let mut index = [0; 256];
+    let mut i = 0;
+    while i < HELPER_TABLE.len() {
+        index[HELPER_TABLE[i].id as usize] = i as u8 + 1;
+        i += 1;
+    }
+    index
+};
+
+/// The helper with a number.
+pub fn by_id(id: i32) -> Option<&'static Callable> {
+    let place = *INDEX.get(usize::try_from(id).ok()?)?;
+    HELPERS.get(usize::from(place).checked_sub(1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_helper_is_found_by_its_number_and_nothing_else_is() {
+        for id in -1..70_000 {
+            assert_eq!(
+                by_id(id).map(|helper| helper.id as i32),
+                HELPERS.iter().map(|h| h.id as i32).find(|&h| h == id)
+            );
+        }
+        assert!(HELPERS.is_sorted_by(|a, b| a.id < b.id));
+        assert!(by_id(i32::MIN).is_none());
+    }
+
+    #[test]
+    fn declarations_are_consistent() {
+        for callable in HELPERS.iter().chain(KFUNCS) {
+            let proto = callable.proto;
+            assert_eq!(proto.matches("%s(").count(), 1, "{proto}");
+            assert!(proto.ends_with(')'), "{proto}");
+            let params = proto.split_once("%s(").unwrap().1.trim_end_matches(')');
+            let count = if params == "void" { 0 } else { params.split(',').count() };
+            let expected = if proto.contains("...") { count - 1 + 3 } else { count };
+            assert_eq!(callable.args.len(), expected, "{proto}");
+            assert_eq!(callable.ret == RetKind::Void, proto.starts_with("void %s"), "{proto}");
+            assert_eq!(callable.ret == RetKind::PointerOrNull, proto.starts_with("void *%s"), "{proto}");
+            for (i, kind) in callable.args.iter().enumerate() {
+                let follows = matches!(i.checked_sub(1).map(|i| callable.args[i]), Some(ArgKind::Mem { .. }));
+                assert_eq!(*kind == ArgKind::Size, follows, "{proto}");
+                if matches!(kind, ArgKind::Key | ArgKind::Value) {
+                    assert!(callable.args[..i].contains(&ArgKind::Map), "{proto}");
+                }
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::mem::Window;
 
-/// The process on whose behalf a program runs.
+/// The thread on whose behalf a program runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Caller {
     /// Effective user id for file access.
@@ -11,8 +11,6 @@ pub struct Caller {
     pub gid: u32,
     /// Thread id.
     pub tid: u32,
-    /// Process id (thread group).
-    pub tgid: u32,
 }
 
 /// An opaque, possibly growable byte buffer of the embedder. Programs hold a handle to it and
@@ -37,8 +35,10 @@ pub trait Host<'r> {
     /// The buffer behind an opaque argument, by the number given in
     /// [`crate::interp::Arg::Buffer`].
     fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'r>>;
-    /// The calling process.
+    /// The calling thread.
     fn caller(&self) -> Caller;
+    /// The calling process's id (thread group); the thread's own id when it is gone.
+    fn process(&self) -> u32;
     /// The calling process's command name, NUL-padded (`TASK_COMM_LEN` is 16).
     fn comm(&self) -> [u8; 16];
     /// A line printed by `bpf_printk`.

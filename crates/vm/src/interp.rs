@@ -1,12 +1,150 @@
 //! The interpreter: the reference meaning of the instruction set.
+//!
+//! # What a run guarantees
+//!
+//! * Every load, store and atomic lies in memory the program was given: its stack, its context and
+//!   arguments, values of its maps, records it reserved, slices of dynptrs. Arithmetic on addresses is
+//!   free, only accesses are checked.
+//! * It ends: each instruction and the work of each call takes from a budget.
+//! * What a program does wrong ends the run with a [`Fault`] that names the rule; nothing panics.
+//!
+//! # What it does not know
+//!
+//! FUSE, files, how programs are loaded, and whether they were verified: a program that was gets the
+//! same checks.
+//!
+//! # Registers
+//!
+//! On entry R1 points to the context, a read-only array of one `u64` for each argument, and R10 past
+//! the end of the frame, 512 zeroed bytes. After every call R1 to R5 hold [`CLOBBERED`] plus their
+//! number, which is the address of nothing. Registers never set are 0.
 
-/// A helper or kfunc call in progress.
-#[derive(Debug)]
-pub struct Call<'c, 'r> {
-    _run: std::marker::PhantomData<(&'c (), &'r ())>,
+use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::host::Host;
+use crate::mem::Window;
+use crate::program::Program;
+
+mod alu;
+mod call;
+mod dynptr;
+mod fault;
+mod machine;
+mod memory;
+
+pub use call::Call;
+pub use dynptr::{Dynptr, MAX_DYNPTR_SIZE};
+pub use fault::{ArgFault, Fault, FaultKind};
+
+use machine::Machine;
+use memory::{Local, Tables};
+
+/// A budget for programs with loops over names and directory pages: the number of instructions the
+/// kernel's verifier walks at most. About 10 ms.
+pub const DEFAULT_BUDGET: u64 = 1_000_000;
+
+/// Most functions that are active at once, the entry included (`MAX_CALL_FRAMES` of the kernel).
+pub const MAX_FRAMES: usize = 8;
+
+/// Bytes of stack a function has (`MAX_BPF_STACK`).
+pub const FRAME_SIZE: usize = 512;
+
+/// What R1 to R5 hold after a call, plus the number of the register.
+pub const CLOBBERED: u64 = 0xfb0c_0000_0000_0000;
+
+/// Distance between frames. What lies between is in no frame, so that a function that leaves its own
+/// does not reach another.
+const FRAME_STRIDE: usize = 2 * FRAME_SIZE;
+
+/// One argument of a program.
+#[derive(Debug, Clone, Copy)]
+pub enum Arg<'r> {
+    /// A number.
+    Scalar(u64),
+    /// A pointer to memory.
+    Mem(Window<'r>),
+    /// A handle of an opaque buffer: [`Host::buffer`] understands the number.
+    Buffer(u32),
 }
 
-/// Why a program was stopped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FaultKind {}
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// R0 at the end, or why the program was stopped.
+    pub result: Result<u64, Fault>,
+    /// How much of the budget was used: instructions, and one for each 64 bytes of memory a call was
+    /// given.
+    pub insns: u64,
+}
+
+/// What a thread needs to run programs: a stack and tables, reused from run to run.
+#[derive(Debug)]
+pub struct Worker {
+    slot: usize,
+    stack: Box<[Cell<u64>]>,
+    context: Vec<Cell<u64>>,
+    tables: Tables<'static>,
+}
+
+impl Worker {
+    /// A worker for one thread. `slot` is the thread's number, from 0: which value of a per-CPU map
+    /// it uses, and what programs get as their processor's number. No two threads that run programs
+    /// at once may have the same.
+    pub fn new(slot: usize) -> Worker {
+        Worker {
+            slot,
+            stack: (0..MAX_FRAMES * FRAME_STRIDE / 8).map(|_| Cell::new(0)).collect(),
+            context: Vec::new(),
+            tables: Tables::new(RandomState::new().build_hasher().finish()),
+        }
+    }
+
+    /// The thread's number.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Runs a program with `args` as its context until it exits, does something wrong or has used
+    /// `budget`.
+    ///
+    /// Ring-buffer records the program reserved and did not submit are discarded at the end.
+    pub fn run<'r>(
+        &mut self,
+        program: &'r Program,
+        args: &[Arg<'r>],
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        let mut tables = std::mem::take(&mut self.tables).renew();
+        tables.begin(program, self.slot);
+        self.context.clear();
+        for arg in args {
+            self.context.push(Cell::new(tables.admit(arg)));
+        }
+        let local = Local::new(&self.stack, &self.context);
+        let mut machine = Machine::new(program, local, &mut tables, host, self.slot, budget);
+        let outcome = machine.run([local.context.addr(), 0]);
+        self.tables = tables.renew();
+        outcome
+    }
+
+    /// Runs a program that takes plain memory instead of arguments: R1 is its address and R2 its
+    /// length, as conformance suites call programs.
+    pub fn run_raw<'r>(
+        &mut self,
+        program: &'r Program,
+        memory: Window<'r>,
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        let mut tables = std::mem::take(&mut self.tables).renew();
+        tables.begin(program, self.slot);
+        let addr = tables.admit(&Arg::Mem(memory));
+        let local = Local::new(&self.stack, &[]);
+        let mut machine = Machine::new(program, local, &mut tables, host, self.slot, budget);
+        let outcome = machine.run([addr, memory.len() as u64]);
+        self.tables = tables.renew();
+        outcome
+    }
+}

@@ -23,3 +23,4 @@ pub mod maps;
 pub mod mem;
 pub mod object;
 pub mod program;
+pub mod validate;

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod mount;
 pub(crate) mod new;

@@ -1,0 +1,68 @@
+//! The cases, by what they are about.
+
+mod attr;
+mod data;
+mod dir;
+mod lock;
+mod names;
+mod notices;
+mod open;
+mod rename;
+mod xattr;
+
+pub(crate) use notices::self_tests;
+
+use crate::twin::{Case, Inherent};
+
+/// A list of cases: `OPERATION: function, function;`.
+macro_rules! cases {
+    ($($op:ident: $($name:ident),+;)+) => {
+        /// The cases of this file.
+        pub(crate) static CASES: &[$crate::twin::Case] = &[
+            $($($crate::twin::Case { op: stringify!($op), name: stringify!($name), run: $name },)+)+
+        ];
+    };
+}
+use cases;
+
+/// Every case.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    [
+        names::CASES,
+        rename::CASES,
+        attr::CASES,
+        open::CASES,
+        data::CASES,
+        dir::CASES,
+        xattr::CASES,
+        lock::CASES,
+        notices::CASES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Differences that no FUSE server can avoid, or that are decided and documented.
+pub(crate) static INHERENT: &[Inherent] = &[
+    Inherent {
+        case: "statx_btime",
+        label: "btime given",
+        mount: "false",
+        filtered: true,
+        reason: "struct fuse_ops has no member for STATX, so a filtered mount answers with GETATTR, which has no btime",
+    },
+    Inherent {
+        case: "fallocate_collapse_insert",
+        label: "collapse",
+        mount: "EOPNOTSUPP",
+        filtered: false,
+        reason: "the kernel's FUSE client refuses the mode before any server is asked",
+    },
+    Inherent {
+        case: "fallocate_collapse_insert",
+        label: "insert",
+        mount: "EOPNOTSUPP",
+        filtered: false,
+        reason: "the kernel's FUSE client refuses the mode before any server is asked",
+    },
+];

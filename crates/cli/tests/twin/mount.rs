@@ -1,0 +1,145 @@
+//! Mounts made by the real binary, and their end.
+
+use super::{chmod, sys, wait_for};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a mount may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A mount served by a child process; unmounted, and the child ended, when dropped.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    daemon: Child,
+    at: PathBuf,
+}
+
+/// The program under test; another one that takes the same arguments can be named in the environment.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("FUSE_BPF_TEST_MOUNT_BIN")
+        .map_or_else(|| env!("CARGO_BIN_EXE_fuse-bpf").into(), PathBuf::from)
+}
+
+/// The object of the filter that sets all members of `struct fuse_ops`, if it has been built.
+pub(crate) fn everything() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf/tests/everything.bpf.o");
+    path.exists().then_some(path)
+}
+
+/// Why nothing can be mounted here, if so.
+pub(crate) fn unable(as_user: bool) -> Option<&'static str> {
+    if !Path::new("/dev/fuse").exists() {
+        return Some("there is no /dev/fuse");
+    }
+    let helper = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"];
+    if as_user && !helper.iter().any(|path| Path::new(path).exists()) {
+        return Some("ordinary users mount with fusermount3, which is not installed");
+    }
+    None
+}
+
+impl Mount {
+    /// Mounts `lower` at `at`, as that user if one is given.
+    pub(crate) fn new(
+        lower: &Path,
+        at: &Path,
+        filter: Option<&Path>,
+        user: Option<u32>,
+        scratch: &Path,
+    ) -> Result<Mount, String> {
+        let mut program = binary();
+        let mut filter = filter.map(Path::to_owned);
+        if user.is_some() {
+            // The checkout may be where that user cannot look.
+            program = copy(&program, &scratch.join("fuse-bpf"))?;
+            filter = filter.map(|path| copy(&path, &scratch.join("filter.bpf.o"))).transpose()?;
+        }
+        let log = scratch.join("daemon.log");
+        let out = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let err = out.try_clone().map_err(|error| error.to_string())?;
+        let mut command = Command::new(&program);
+        command.arg("mount");
+        if let Some(path) = &filter {
+            command.arg("--filter").arg(path);
+        }
+        command.arg(lower).arg(at).stdin(Stdio::null()).stdout(out).stderr(err).current_dir("/");
+        if let Some(uid) = user {
+            command.uid(uid).gid(uid).env("HOME", scratch).env_remove("XDG_RUNTIME_DIR");
+        }
+        let daemon = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+        let mut mount = Mount { daemon, at: at.to_owned() };
+        let start = Instant::now();
+        let told = |what: &str| {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            format!("`{} mount` {what}\n{log}", program.display())
+        };
+        loop {
+            if let Ok(Some(status)) = mount.daemon.try_wait() {
+                return Err(told(&format!("ended early: {status}")));
+            }
+            if mounted(at) && (user.is_some() || fs::metadata(at).is_ok()) {
+                return Ok(mount);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(told("does not answer"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<PathBuf, String> {
+    fs::copy(from, to)
+        .and_then(|_| chmod(to, 0o755))
+        .map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))?;
+    Ok(to.to_owned())
+}
+
+/// Whether something is mounted there.
+pub(crate) fn mounted(at: &Path) -> bool {
+    let Ok(table) = fs::read("/proc/self/mountinfo") else { return false };
+    table.split(|b| *b == b'\n').any(|line| {
+        let path = line.split(|b| *b == b' ').nth(4).unwrap_or_default();
+        OsString::from_vec(unescape(path)) == at.as_os_str()
+    })
+}
+
+/// Undoes the octal escapes of mountinfo.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), path);
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                out.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = tail;
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        sys::signal(&self.daemon, libc::SIGTERM);
+        if wait_for(&mut self.daemon, Duration::from_secs(5)).is_none() {
+            drop(self.daemon.kill());
+            let _ = wait_for(&mut self.daemon, Duration::from_secs(5));
+        }
+        if mounted(&self.at) {
+            sys::detach(&self.at);
+        }
+        if mounted(&self.at) {
+            let mut command = Command::new("fusermount3");
+            drop(command.arg("-uz").arg(&self.at).stdout(Stdio::null()).stderr(Stdio::null()).status());
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! Inodes the kernel knows, and the descriptors that lead to them.
+//!
+//! An inode is identified by device, number, mount and birth time, so a recycled number is a new inode and all names of
+//! a file are one. Nodeids are never used twice. Descriptors are bounded: beyond a limit those not used lately are
+//! closed, and opened again by file handle or by walking from the parent.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Statx, StatxFlags};
+
+use super::creds::privileged;
+use super::sys::FileHandle;
+use crate::abi::{ROOT_ID, fuse_attr};
+use crate::errno::Errno;
+
+/// Parts of a sharded table.
+const SHARDS: usize = 16;
+
+/// What makes an inode the same inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    device: (u32, u32),
+    inode: u64,
+    mount: u64,
+    birth: (i64, u32),
+}
+
+impl Identity {
+    pub(super) fn of(stat: &Statx) -> Identity {
+        Identity {
+            device: (stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+            mount: stat.stx_mnt_id,
+            birth: (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec),
+        }
+    }
+}
+
+/// What is asked of every inode.
+pub(super) fn wanted() -> StatxFlags {
+    StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID
+}
+
+/// The attributes of what a descriptor leads to.
+pub(super) fn stat(fd: impl AsFd) -> Result<Statx, Errno> {
+    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, wanted())?)
+}
+
+/// Opens one name below a directory, without following it, for its identity only.
+pub(super) fn open_path(dir: impl AsFd, name: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(dir, name, flags, Mode::empty(), beneath)?)
+}
+
+/// An inode the kernel knows.
+pub struct Node {
+    id: u64,
+    identity: Identity,
+    kind: u32,
+    lookups: AtomicU64,
+    filter_nodeid: AtomicU64,
+    attachment: RwLock<Option<Arc<dyn Any + Send + Sync>>>,
+    /// Whether the descriptor was used since the clock hand last passed.
+    used: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    fd: Option<Arc<OwnedFd>>,
+    handle: Option<FileHandle>,
+    /// Whether the descriptor is the only way to the inode: it has no name any more.
+    pinned: bool,
+    /// Where it was last found.
+    parent: u64,
+    name: CString,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("id", &self.id).field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// The kernel's number for it; 1 is the root.
+    pub fn nodeid(&self) -> u64 {
+        self.id
+    }
+
+    /// Its file type, as in `st_mode`.
+    pub fn mode(&self) -> u32 {
+        self.kind
+    }
+
+    /// The name under which it was last found; empty for the root.
+    pub fn name(&self) -> Vec<u8> {
+        self.state().name.as_bytes().to_vec()
+    }
+
+    /// The number filters see: 1 for the root, else 0 unless one was given.
+    pub fn filter_nodeid(&self) -> u64 {
+        self.filter_nodeid.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number filters see.
+    pub fn set_filter_nodeid(&self, nodeid: u64) {
+        self.filter_nodeid.store(nodeid, Ordering::Relaxed);
+    }
+
+    /// What the layer above keeps with the inode.
+    pub fn attachment<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let attached = self.attachment.read().unwrap_or_else(PoisonError::into_inner).clone();
+        attached.and_then(|any| any.downcast().ok())
+    }
+
+    /// Keeps something with the inode for the layer above.
+    pub fn set_attachment<T: Any + Send + Sync>(&self, value: Arc<T>) {
+        *self.attachment.write().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells where the inode is now to be found.
+    pub(super) fn moved(&self, parent: u64, name: &std::ffi::CStr) {
+        let mut state = self.state();
+        state.parent = parent;
+        state.name = name.to_owned();
+    }
+}
+
+/// All inodes the kernel knows.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    by_identity: [Mutex<HashMap<Identity, Arc<Node>>>; SHARDS],
+    by_id: [RwLock<HashMap<u64, Arc<Node>>>; SHARDS],
+    next_id: AtomicU64,
+    /// Devices seen, the root's first: where inode numbers of several could be taken for one another.
+    devices: RwLock<Vec<(u32, u32)>>,
+    clock: Mutex<VecDeque<Weak<Node>>>,
+    descriptors: AtomicUsize,
+    limit: usize,
+    /// A readable descriptor on the root's mount, where file handles are to be used.
+    handles: Option<OwnedFd>,
+    root_mount: u64,
+}
+
+fn shard(key: u64) -> usize {
+    (key as usize) % SHARDS
+}
+
+impl Nodes {
+    /// A table whose root is `root`.
+    pub(super) fn new(root: OwnedFd, limit: usize, handles: Option<OwnedFd>) -> Result<(Nodes, Arc<Node>), Errno> {
+        let stat = stat(&root)?;
+        let nodes = Nodes {
+            by_identity: std::array::from_fn(|_| Mutex::default()),
+            by_id: std::array::from_fn(|_| RwLock::default()),
+            next_id: AtomicU64::new(ROOT_ID),
+            devices: RwLock::new(vec![(stat.stx_dev_major, stat.stx_dev_minor)]),
+            clock: Mutex::default(),
+            descriptors: AtomicUsize::new(0),
+            limit: limit.max(8),
+            handles,
+            root_mount: stat.stx_mnt_id,
+        };
+        let root = nodes.found(root, &stat, 0, c"");
+        root.set_filter_nodeid(ROOT_ID);
+        let mut state = root.state();
+        state.pinned = true;
+        drop(state);
+        Ok((nodes, root))
+    }
+
+    fn identities(&self, identity: &Identity) -> MutexGuard<'_, HashMap<Identity, Arc<Node>>> {
+        self.by_identity[shard(identity.inode)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node with this nodeid.
+    pub(super) fn get(&self, id: u64) -> Result<Arc<Node>, Errno> {
+        let ids = self.by_id[shard(id)].read().unwrap_or_else(PoisonError::into_inner);
+        ids.get(&id).cloned().ok_or(Errno::ESTALE)
+    }
+
+    /// The node of an inode, if the kernel knows it.
+    pub(super) fn known(&self, stat: &Statx) -> Option<Arc<Node>> {
+        let identity = Identity::of(stat);
+        self.identities(&identity).get(&identity).cloned()
+    }
+
+    /// The node of an inode that was just found under a name, with one lookup more.
+    pub(super) fn found(&self, fd: OwnedFd, stat: &Statx, parent: u64, name: &std::ffi::CStr) -> Arc<Node> {
+        let identity = Identity::of(stat);
+        let mut identities = self.identities(&identity);
+        if let Some(node) = identities.get(&identity) {
+            node.lookups.fetch_add(1, Ordering::Relaxed);
+            node.moved(parent, name);
+            let node = Arc::clone(node);
+            drop(identities);
+            self.offer(&node, fd);
+            return node;
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let node = Arc::new(Node {
+            id,
+            identity,
+            kind: u32::from(stat.stx_mode) & libc::S_IFMT,
+            lookups: AtomicU64::new(1),
+            filter_nodeid: AtomicU64::new(0),
+            attachment: RwLock::default(),
+            used: AtomicBool::new(true),
+            state: Mutex::new(State { fd: None, handle: None, pinned: false, parent, name: name.to_owned() }),
+        });
+        identities.insert(identity, Arc::clone(&node));
+        let mut ids = self.by_id[shard(id)].write().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(id, Arc::clone(&node));
+        drop(ids);
+        drop(identities);
+        self.offer(&node, fd);
+        node
+    }
+
+    /// Takes back `count` lookups; with the last one the node is gone.
+    pub(super) fn forget(&self, id: u64, count: u64) {
+        if id == ROOT_ID {
+            return;
+        }
+        let Ok(node) = self.get(id) else { return };
+        let mut identities = self.identities(&node.identity);
+        let before = node.lookups.load(Ordering::Relaxed);
+        let after = before.saturating_sub(count);
+        node.lookups.store(after, Ordering::Relaxed);
+        if after > 0 {
+            return;
+        }
+        identities.remove(&node.identity);
+        self.by_id[shard(id)].write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        drop(identities);
+        if node.state().fd.take().is_some() {
+            self.descriptors.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A descriptor of the node, `O_PATH`.
+    pub(super) fn fd(&self, node: &Node) -> Result<Arc<OwnedFd>, Errno> {
+        let (handle, parent, name) = {
+            let state = node.state();
+            if let Some(fd) = &state.fd {
+                node.used.store(true, Ordering::Relaxed);
+                return Ok(Arc::clone(fd));
+            }
+            (state.handle.clone(), state.parent, state.name.clone())
+        };
+        let fd = match (&self.handles, handle) {
+            (Some(mount), Some(handle)) => privileged(|| handle.open(mount))?,
+            _ => {
+                let parent = self.get(parent)?;
+                let parent = self.fd(&parent)?;
+                privileged(|| open_path(&*parent, &name)).map_err(|error| match error {
+                    Errno::ENOENT | Errno::ENOTDIR => Errno::ESTALE,
+                    other => other,
+                })?
+            }
+        };
+        if Identity::of(&stat(&fd)?) != node.identity {
+            return Err(Errno::ESTALE);
+        }
+        let node = self.get(node.id)?;
+        Ok(self.offer(&node, fd))
+    }
+
+    /// Gives a node a descriptor unless it has one; returns the one it has.
+    fn offer(&self, node: &Arc<Node>, fd: OwnedFd) -> Arc<OwnedFd> {
+        let mut state = node.state();
+        node.used.store(true, Ordering::Relaxed);
+        if let Some(fd) = &state.fd {
+            return Arc::clone(fd);
+        }
+        let fd = Arc::new(fd);
+        state.fd = Some(Arc::clone(&fd));
+        drop(state);
+        let count = self.descriptors.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.push_back(Arc::downgrade(node));
+        if clock.len() > 2 * self.limit {
+            // Nodes that were forgotten leave their places behind.
+            clock.retain(|weak| weak.strong_count() > 0);
+        }
+        if count > self.limit {
+            self.turn(&mut clock, count - self.limit);
+        }
+        fd
+    }
+
+    /// Closes about `wanted` descriptors that were not used lately.
+    fn turn(&self, clock: &mut VecDeque<Weak<Node>>, wanted: usize) {
+        let mut closed = 0;
+        // Every node is passed at most twice: once to lose its mark, once to lose its descriptor.
+        for _ in 0..clock.len() * 2 {
+            if closed == wanted {
+                break;
+            }
+            let Some(weak) = clock.pop_front() else { break };
+            let Some(node) = weak.upgrade() else { continue };
+            if node.used.swap(false, Ordering::Relaxed) {
+                clock.push_back(weak);
+                continue;
+            }
+            let mut state = node.state();
+            if state.pinned {
+                continue;
+            }
+            let Some(fd) = state.fd.take() else { continue };
+            if self.handles.is_some() && state.handle.is_none() && node.identity.mount == self.root_mount {
+                state.handle = FileHandle::of(&*fd).ok();
+            }
+            self.descriptors.fetch_sub(1, Ordering::Relaxed);
+            closed += 1;
+        }
+    }
+
+    /// Closes a share of the descriptors: somebody else needs them.
+    pub(super) fn relieve(&self) {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = clock.len() / 4 + 1;
+        self.turn(&mut clock, wanted);
+    }
+
+    /// Keeps the descriptor of an inode that is about to lose its last name.
+    pub(super) fn pin(&self, node: &Node) {
+        if self.fd(node).is_ok() {
+            node.state().pinned = true;
+        }
+    }
+
+    /// Descriptors held by nodes now.
+    pub(super) fn descriptors(&self) -> usize {
+        self.descriptors.load(Ordering::Relaxed)
+    }
+
+    /// Nodes known now.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.iter().map(|ids| ids.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// The inode number the kernel is told: the lower one, with the number of its device in the upper bits where there
+    /// are several.
+    pub(super) fn ino(&self, stat: &Statx) -> u64 {
+        let device = (stat.stx_dev_major, stat.stx_dev_minor);
+        let seen = |devices: &Vec<(u32, u32)>| devices.iter().position(|d| *d == device);
+        let index = seen(&self.devices.read().unwrap_or_else(PoisonError::into_inner));
+        let index = index.unwrap_or_else(|| {
+            let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+            seen(&devices).unwrap_or_else(|| {
+                devices.push(device);
+                devices.len() - 1
+            })
+        });
+        stat.stx_ino ^ ((index as u64) << 48)
+    }
+
+    /// The attributes the kernel is told.
+    pub(super) fn attr(&self, stat: &Statx) -> fuse_attr {
+        fuse_attr {
+            ino: self.ino(stat),
+            size: stat.stx_size,
+            blocks: stat.stx_blocks,
+            atime: stat.stx_atime.tv_sec.cast_unsigned(),
+            mtime: stat.stx_mtime.tv_sec.cast_unsigned(),
+            ctime: stat.stx_ctime.tv_sec.cast_unsigned(),
+            atimensec: stat.stx_atime.tv_nsec,
+            mtimensec: stat.stx_mtime.tv_nsec,
+            ctimensec: stat.stx_ctime.tv_nsec,
+            mode: stat.stx_mode.into(),
+            nlink: stat.stx_nlink,
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            rdev: encode_device(stat.stx_rdev_major, stat.stx_rdev_minor),
+            blksize: stat.stx_blksize,
+            flags: 0,
+        }
+    }
+}
+
+/// A device number in 32 bits, as FUSE carries it (the kernel's `new_encode_dev`).
+pub(super) fn encode_device(major: u32, minor: u32) -> u32 {
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}
+
+/// Major and minor of a 32-bit device number.
+pub(super) fn decode_device(device: u32) -> (u32, u32) {
+    ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00))
+}
+
+/// Checks a name the kernel or a filter gave: exactly one component.
+pub(super) fn check_name(name: &std::ffi::CStr) -> Result<(), Errno> {
+    match name.to_bytes() {
+        b"" | b"." | b".." => Err(Errno::EINVAL),
+        name if name.len() > 255 => Err(Errno::ENAMETOOLONG),
+        name if OsStr::from_bytes(name).as_bytes().contains(&b'/') => Err(Errno::EINVAL),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_numbers_go_both_ways() {
+        for (major, minor) in [(1, 3), (8, 0), (253, 255), (10, 256), (4095, 0xf_ffff), (0, 0)] {
+            assert_eq!(decode_device(encode_device(major, minor)), (major, minor));
+        }
+        assert_eq!(encode_device(1, 3), 0x103);
+    }
+
+    #[test]
+    fn names_are_one_component() {
+        for bad in [c"", c".", c"..", c"a/b", c"/"] {
+            assert_eq!(check_name(bad), Err(Errno::EINVAL), "{bad:?}");
+        }
+        assert_eq!(check_name(&CString::new(vec![b'x'; 256]).unwrap()), Err(Errno::ENAMETOOLONG));
+        assert_eq!(check_name(&CString::new(vec![b'x'; 255]).unwrap()), Ok(()));
+        assert_eq!(check_name(c"..."), Ok(()));
+    }
+}

@@ -1,0 +1,677 @@
+//! One operation in progress: its arguments as filters may edit them, its results as filters may edit
+//! them, and the reply that is built from both.
+//!
+//! The kernel's own numbers (nodeids, file handles) stay in [`Call::request`]; filters see theirs in the
+//! copies made here. Everything lives in an arena that is emptied between requests, so a call allocates
+//! nothing from the heap.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
+use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
+use fuse_bpf_vm::interp::{Arg, Worker as Machine};
+use fuse_bpf_vm::mem::Window;
+use zerocopy::IntoBytes;
+
+use crate::abi::{
+    StructDesc, Wire, bpf_fuse_meta_info, entry, fuse_getxattr_in, fuse_in_header, verdict,
+};
+use crate::backing::{Backing, Entry, File, Node};
+use crate::errno::Errno;
+use crate::filter::buffer::{FuseBuffer, cells};
+use crate::filter::flow::{self, Stages};
+use crate::filter::trace::Trace;
+use crate::filter::{Chain, FilterSet, Stage};
+use crate::ops::{Filter, Op, OutArg, Source};
+use crate::request::Decoded;
+use crate::transport::Reply;
+
+/// Most bytes of structs in a reply (`fuse_statx_out`).
+const HEAD: usize = 288;
+/// Most structs among the results a filter sees.
+const OUTS: usize = 2;
+
+/// Instructions one filter may execute in one call.
+pub const BUDGET: u64 = 1_000_000;
+
+/// Takes over the reply of a call that cannot be answered yet.
+pub type Later = Box<dyn FnOnce(Reply) + Send>;
+
+/// One operation in progress.
+pub struct Call<'r> {
+    /// The request's header.
+    pub header: fuse_in_header,
+    /// Its row of the table.
+    pub op: &'static Op,
+    /// The request as the kernel sent it.
+    pub request: Decoded<'r>,
+    /// The inode the operation is on (the directory, for names).
+    pub node: Arc<Node>,
+    /// The open file it is on, if it names one.
+    pub file: Option<Arc<File>>,
+    /// The second inode (rename's new directory, link's file), if it names one.
+    pub other: Option<Arc<Node>>,
+    /// The program sets that filter it.
+    pub chain: Arc<Chain>,
+    /// What was found or made, until the kernel has been told.
+    pub entry: Option<Entry>,
+    /// The entries of directory records, until the kernel has been told.
+    pub entries: Vec<Entry>,
+    /// The program sets of what was found or made, when a postfilter changed them.
+    pub entry_chain: Option<Vec<FilterSet>>,
+    /// What was opened, until the kernel has been told.
+    pub opened: Option<Arc<File>>,
+    /// The handle under which it was registered.
+    pub fh: Option<u64>,
+    /// Where in a directory the next page starts, once it is not where the request says.
+    pub position: Option<u64>,
+    /// Whether the whole call is to be run again: readdir's `again`.
+    pub again: bool,
+    /// What answers the request later, from another thread, instead of a reply now.
+    pub later: Option<Later>,
+    /// Where the variable part of the reply goes.
+    pub data: &'r mut [u8],
+    /// How much of `data` is filled.
+    pub data_len: usize,
+    /// The programs that ran, for those who want to know.
+    steps: Option<Vec<Step>>,
+    head: [u8; HEAD],
+    head_len: usize,
+    meta: &'r [Cell<u8>],
+    input: &'r [Cell<u8>],
+    buffers: ArenaVec<'r, FuseBuffer<'r>>,
+    outs: [&'r [Cell<u8>]; OUTS],
+    arena: &'r Bump,
+}
+
+impl<'r> Call<'r> {
+    /// Prepares a call on `node`.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` or `ESTALE` when the request names an unknown file handle or inode.
+    pub fn new(
+        header: fuse_in_header,
+        request: Decoded<'r>,
+        backing: &Backing,
+        data: &'r mut [u8],
+        arena: &'r Bump,
+        chain_of: impl Fn(&Node) -> Arc<Chain>,
+    ) -> Result<Call<'r>, Errno> {
+        let node = backing.node(header.nodeid)?;
+        let chain = chain_of(&node);
+        let mut call = Call::bare(header, request, node, chain, data, arena);
+        call.resolve(backing, chain_of)?;
+        let (nodeid, opcode) = (call.node.filter_nodeid(), call.opcode());
+        // The series does not say on which directory a link is made.
+        let nodeid = if call.op.name == "LINK" { 0 } else { nodeid };
+        call.prepare_arguments(nodeid, opcode);
+        Ok(call)
+    }
+
+    /// Prepares a call that no kernel sent: handles and nodeids are what filters see, and every program that
+    /// runs is noted.
+    pub fn imagine(
+        header: fuse_in_header,
+        request: Decoded<'r>,
+        node: Arc<Node>,
+        chain: Arc<Chain>,
+        data: &'r mut [u8],
+        arena: &'r Bump,
+    ) -> Call<'r> {
+        let mut call = Call::bare(header, request, node, chain, data, arena);
+        call.steps = Some(Vec::new());
+        let opcode = call.opcode();
+        call.prepare_arguments(header.nodeid, opcode);
+        call
+    }
+
+    fn bare(
+        header: fuse_in_header,
+        request: Decoded<'r>,
+        node: Arc<Node>,
+        chain: Arc<Chain>,
+        data: &'r mut [u8],
+        arena: &'r Bump,
+    ) -> Call<'r> {
+        let input = cells(arena, request.input.len());
+        store(input, request.input);
+        Call {
+            header,
+            op: request.op,
+            request,
+            chain,
+            node,
+            file: None,
+            other: None,
+            entry: None,
+            entries: Vec::new(),
+            entry_chain: None,
+            opened: None,
+            fh: None,
+            position: None,
+            again: false,
+            later: None,
+            data,
+            data_len: 0,
+            steps: None,
+            head: [0; HEAD],
+            head_len: 0,
+            meta: cells(arena, bpf_fuse_meta_info::DESC.size),
+            input,
+            buffers: ArenaVec::with_capacity_in(3, arena),
+            outs: [&[]; OUTS],
+            arena,
+        }
+    }
+
+    /// The opcode filters see: that of the member pair, save for a file without a name.
+    fn opcode(&self) -> u32 {
+        match self.op.filter {
+            Some(filter) if self.op.name != "TMPFILE" => filter.opcode,
+            _ => self.op.opcode,
+        }
+    }
+
+    /// Finds the file handle and the second inode a request names, and puts what filters see of them into
+    /// the filtered copy.
+    fn resolve(&mut self, backing: &Backing, chain_of: impl Fn(&Node) -> Arc<Chain>) -> Result<(), Errno> {
+        let Some(desc) = self.op.input else { return Ok(()) };
+        for field in desc.fields {
+            let Some(raw) = self.request.input.get(field.offset..field.offset + 8) else { continue };
+            let raw = u64::from_ne_bytes(raw.try_into().unwrap_or_default());
+            let seen = match field.name {
+                "fh" | "fh_in" if self.has_handle() => {
+                    let file = match self.op.name {
+                        "RELEASE" | "RELEASEDIR" => backing.release(raw).ok_or(Errno::EBADF)?,
+                        _ => backing.file(raw)?,
+                    };
+                    let seen = file.filter_fh();
+                    self.file = Some(file);
+                    seen
+                }
+                "fh_out" => backing.file(raw)?.filter_fh(),
+                "fh" => u64::MAX,
+                "newdir" | "oldnodeid" | "nodeid_out" => {
+                    let node = backing.node(raw)?;
+                    let seen = node.filter_nodeid();
+                    self.other = Some(node);
+                    seen
+                }
+                _ => continue,
+            };
+            if let Some(to) = self.input.get(field.offset..) {
+                store(to, &seen.to_ne_bytes());
+            }
+        }
+        // The series asks the file's set when it is linked, not the directory's.
+        if let (Some(file), "LINK") = (&self.other, self.op.name) {
+            self.chain = chain_of(file);
+        }
+        Ok(())
+    }
+
+    /// Whether the `fh` field of the request means anything: getattr and setattr say so in a flag.
+    fn has_handle(&self) -> bool {
+        use crate::abi::flags;
+        match self.op.name {
+            "GETATTR" | "STATX" => self.word(0) & flags::GETATTR_FH != 0,
+            "SETATTR" => self.word(0) & flags::fattr::FH != 0,
+            _ => true,
+        }
+    }
+
+    /// The first 32 bits of the request's struct are often its flags.
+    fn word(&self, offset: usize) -> u32 {
+        self.request
+            .input
+            .get(offset..offset + 4)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u32::from_ne_bytes)
+    }
+
+    fn prepare_arguments(&mut self, nodeid: u64, opcode: u32) {
+        self.set_meta(|meta| *meta = bpf_fuse_meta_info { nodeid, opcode, ..Default::default() });
+        let Some(filter) = self.op.filter else { return };
+        let arena = self.arena;
+        for buffer in filter.buffers {
+            let bytes: &'r [u8] = match buffer.from {
+                Source::String(i) => self.request.strings.get(i).map_or(b"\0", |s| s.to_bytes_with_nul()),
+                Source::Payload => self.request.payload,
+                Source::NodeName => {
+                    let mut name = ArenaVec::from_iter_in(self.node.name().iter().copied(), arena);
+                    name.push(0);
+                    name.into_bump_slice()
+                }
+            };
+            self.buffers.push(FuseBuffer::lent(bytes, buffer.flags, buffer.max, arena));
+        }
+        let mut structs = 0;
+        for out in filter.outs {
+            match out {
+                OutArg::Struct { desc, .. } => {
+                    self.outs[structs] = cells(arena, desc.size);
+                    structs += 1;
+                }
+                OutArg::Buffer { max, .. } => {
+                    let requested = || self.input::<fuse_getxattr_in>().size as usize;
+                    let max = max.unwrap_or_else(requested).min(self.data.len());
+                    self.buffers.push(FuseBuffer::room(max, arena));
+                }
+            }
+        }
+    }
+
+    fn set_meta(&mut self, edit: impl FnOnce(&mut bpf_fuse_meta_info)) {
+        let mut meta: bpf_fuse_meta_info = load(self.meta);
+        edit(&mut meta);
+        store(self.meta, meta.as_bytes());
+    }
+
+    /// The arena of the call.
+    pub fn arena(&self) -> &'r Bump {
+        self.arena
+    }
+
+    /// The request's struct as prefilters left it.
+    pub fn input<T: Wire>(&self) -> T {
+        load(self.input)
+    }
+
+    /// The request's struct as the kernel sent it.
+    pub fn sent<T: Wire>(&self) -> T {
+        crate::abi::read(self.request.input).unwrap_or_else(T::new_zeroed)
+    }
+
+    /// The open file.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when the request names none.
+    pub fn file(&self) -> Result<&Arc<File>, Errno> {
+        self.file.as_ref().ok_or(Errno::EBADF)
+    }
+
+    /// The second inode.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when the request names none.
+    pub fn other(&self) -> Result<&Arc<Node>, Errno> {
+        self.other.as_ref().ok_or(Errno::EINVAL)
+    }
+
+    /// A string of the request, as prefilters left it if they may edit it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when a filter left no NUL-terminated string.
+    pub fn string(&self, index: usize) -> Result<&'r CStr, Errno> {
+        let edited = self.op.filter.and_then(|filter| {
+            let at = filter.buffers.iter().position(|b| b.from == Source::String(index))?;
+            self.buffers.get(at).filter(|b| b.modified())
+        });
+        match edited {
+            Some(buffer) => CStr::from_bytes_until_nul(buffer.bytes()).map_err(|_| Errno::EINVAL),
+            None => self.request.strings.get(index).copied().ok_or(Errno::EINVAL),
+        }
+    }
+
+    /// The payload of the request, as prefilters left it if they may edit it.
+    pub fn payload(&self) -> &'r [u8] {
+        let edited = self.op.filter.and_then(|filter| {
+            let at = filter.buffers.iter().position(|b| b.from == Source::Payload)?;
+            self.buffers.get(at).filter(|b| b.modified())
+        });
+        edited.map_or(self.request.payload, FuseBuffer::bytes)
+    }
+
+    /// Result struct number `index`, as postfilters left it.
+    pub fn out<T: Wire>(&self, index: usize) -> T {
+        load(self.outs.get(index).copied().unwrap_or_default())
+    }
+
+    /// Sets result struct number `index`.
+    pub fn set_out<T: Wire>(&mut self, index: usize, value: &T) {
+        store(self.outs.get(index).copied().unwrap_or_default(), value.as_bytes());
+    }
+
+    /// Sets bytes of result struct number `index`.
+    pub(crate) fn set_out_bytes(&mut self, index: usize, offset: usize, bytes: &[u8]) {
+        let cells = self.outs.get(index).copied().unwrap_or_default();
+        store(cells.get(offset..).unwrap_or_default(), bytes);
+    }
+
+    /// The programs that ran, if they were noted.
+    pub(crate) fn take_steps(&mut self) -> Vec<Step> {
+        self.steps.take().unwrap_or_default()
+    }
+
+    /// The buffer among the results.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` when the operation has none.
+    pub fn out_buffer(&mut self) -> Result<&mut FuseBuffer<'r>, Errno> {
+        let at = self.op.filter.and_then(Filter::out_buffer).ok_or(Errno::EIO)?;
+        self.buffers.get_mut(at).ok_or(Errno::EIO)
+    }
+
+    /// Appends a struct to the reply.
+    pub fn reply<T: Wire>(&mut self, value: &T) {
+        let bytes = value.as_bytes();
+        if let Some(to) = self.head.get_mut(self.head_len..self.head_len + bytes.len()) {
+            to.copy_from_slice(bytes);
+            self.head_len += bytes.len();
+        }
+    }
+
+    /// The reply so far: structs, then data.
+    pub fn reply_parts(&self) -> (&[u8], &[u8]) {
+        (&self.head[..self.head_len], self.data.get(..self.data_len).unwrap_or_default())
+    }
+
+    /// Whether anybody filters this call.
+    pub fn is_filtered(&self) -> bool {
+        self.chain.asks(self.op.filter)
+    }
+
+    /// Runs the call through its chain, around `backing`.
+    ///
+    /// # Errors
+    ///
+    /// What the operation fails with.
+    pub fn run(
+        &mut self,
+        machine: &mut Machine,
+        trace: &Trace,
+        backing: &mut dyn FnMut(&mut Call<'r>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if !self.is_filtered() {
+            return backing(self);
+        }
+        let chain = Arc::clone(&self.chain);
+        flow::run(chain.sets().len(), &mut Filtered { call: self, chain: &chain, machine, trace, backing })
+    }
+
+    /// The values of the request's and the results' structs and buffers, for people: `prog run` prints them.
+    pub fn inspect(&self) -> Inspection {
+        let bytes = |cells: &[Cell<u8>]| cells.iter().map(Cell::get).collect();
+        let Some(filter) = self.op.filter else { return Inspection::default() };
+        let mut buffers = self.buffers.iter().map(|b| b.bytes().to_vec());
+        let mut arguments = Vec::new();
+        if let Some(desc) = filter.input {
+            arguments.push(("in", Argument::Struct(desc, bytes(self.input))));
+        }
+        for buffer in filter.buffers {
+            arguments.push((buffer.name, Argument::Buffer(buffers.next().unwrap_or_default())));
+        }
+        let mut structs = self.outs.iter();
+        for out in filter.outs {
+            arguments.push(match out {
+                OutArg::Struct { name, desc } => {
+                    (*name, Argument::Struct(desc, structs.next().map(|s| bytes(s)).unwrap_or_default()))
+                }
+                OutArg::Buffer { name, .. } => (*name, Argument::Buffer(buffers.next().unwrap_or_default())),
+            });
+        }
+        Inspection { arguments }
+    }
+}
+
+impl std::fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("op", &self.op.name).field("nodeid", &self.header.nodeid).finish_non_exhaustive()
+    }
+}
+
+/// One program that ran in a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Before or after the operation.
+    pub stage: Stage,
+    /// Name of the program.
+    pub program: String,
+    /// What it returned, or the fault that stopped it.
+    pub value: Result<u32, String>,
+    /// Instructions executed.
+    pub insns: u64,
+}
+
+/// The arguments of a call as filters see them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Name in the C prototype and value, in order.
+    pub arguments: Vec<(&'static str, Argument)>,
+}
+
+/// One argument of a call.
+#[derive(Debug, Clone)]
+pub enum Argument {
+    /// A struct: its layout and its bytes.
+    Struct(&'static StructDesc, Vec<u8>),
+    /// A buffer.
+    Buffer(Vec<u8>),
+}
+
+impl PartialEq for Argument {
+    fn eq(&self, other: &Argument) -> bool {
+        match (self, other) {
+            (Argument::Struct(a, x), Argument::Struct(b, y)) => std::ptr::eq(*a, *b) && x == y,
+            (Argument::Buffer(x), Argument::Buffer(y)) => x == y,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Argument {}
+
+/// A call on its way through a chain.
+struct Filtered<'c, 'r> {
+    call: &'c mut Call<'r>,
+    chain: &'c Chain,
+    machine: &'c mut Machine,
+    trace: &'c Trace,
+    backing: &'c mut dyn FnMut(&mut Call<'r>) -> Result<(), Errno>,
+}
+
+impl Stages for Filtered<'_, '_> {
+    fn ask(&mut self, index: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno> {
+        let Some(set) = self.chain.sets().get(index) else { return Ok(None) };
+        let program = if default {
+            set.default_filter()
+        } else {
+            self.call.op.filter.and_then(|filter| set.program(filter, stage))
+        };
+        let Some(program) = program else { return Ok(None) };
+
+        let bit = match stage {
+            Stage::Pre => verdict::PREFILTER,
+            Stage::Post => verdict::POSTFILTER_BIT,
+        };
+        self.call.set_meta(|meta| meta.opcode = (meta.opcode & verdict::OPCODE_FILTER) | bit);
+        let entries = self.call.is_lookup() && stage == Stage::Post && !default;
+        if entries && let Ok(buffer) = self.call.out_buffer() {
+            buffer.fill(&[]);
+        }
+
+        let (args, count) = self.call.arguments(stage, default);
+        let call = &mut *self.call;
+        let mut host = FilterHost { buffers: &mut call.buffers, header: &call.header, trace: self.trace };
+        let outcome = self.machine.run(program, &args[..count], &mut host, BUDGET);
+        if let Some(steps) = &mut self.call.steps {
+            steps.push(Step {
+                stage,
+                program: program.name.clone(),
+                value: outcome.result.as_ref().map(|v| *v as u32).map_err(ToString::to_string),
+                insns: outcome.insns,
+            });
+        }
+        match outcome.result {
+            Ok(value) => {
+                if entries {
+                    self.call.attach(index, set)?;
+                }
+                Ok(Some(value as u32))
+            }
+            Err(fault) => {
+                set.count_fault();
+                let line = format!("fault in program set `{}`: {fault}", set.name());
+                tracing::error!("{line}");
+                self.trace.push(&line);
+                Err(Errno::EIO)
+            }
+        }
+    }
+
+    fn backing(&mut self) -> Result<(), Errno> {
+        self.call.set_meta(|meta| meta.opcode &= verdict::OPCODE_FILTER);
+        let inputs = self.call.op.filter.map_or(0, |filter| filter.buffers.len());
+        self.call.buffers.iter_mut().take(inputs).for_each(FuseBuffer::freeze);
+        (self.backing)(self.call)
+    }
+
+    fn set_error(&mut self, error: Errno) {
+        self.call.set_meta(|meta| meta.error_in = error.raw().wrapping_neg() as u32);
+    }
+}
+
+impl<'r> Call<'r> {
+    fn is_lookup(&self) -> bool {
+        self.op.filter.is_some_and(|filter| std::ptr::eq(filter, &crate::ops::LOOKUP))
+    }
+
+    /// The arguments of a program, in the order of its prototype, and how many there are.
+    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; 6], usize) {
+        let mut args = [Arg::Scalar(0); 6];
+        args[0] = Arg::Mem(Window::from_cells(self.meta).read_only());
+        let mut count = 1;
+        let Some(filter) = self.op.filter.filter(|_| !default) else { return (args, count) };
+        let mut push = |arg| {
+            if let Some(slot) = args.get_mut(count) {
+                *slot = arg;
+                count += 1;
+            }
+        };
+        if filter.input.is_some() {
+            let window = Window::from_cells(self.input);
+            push(Arg::Mem(if stage == Stage::Pre { window } else { window.read_only() }));
+        }
+        let inputs = filter.buffers.len();
+        (0..inputs).for_each(|i| push(Arg::Buffer(i as u32)));
+        if stage == Stage::Post {
+            let mut structs = self.outs.iter();
+            for out in filter.outs {
+                push(match out {
+                    OutArg::Struct { .. } => {
+                        Arg::Mem(Window::from_cells(structs.next().copied().unwrap_or_default()))
+                    }
+                    OutArg::Buffer { .. } => Arg::Buffer(inputs as u32),
+                });
+            }
+        }
+        (args, count)
+    }
+
+    /// Applies the entry blocks a lookup postfilter wrote (spec section 9.4) to the sets the entry will have.
+    fn attach(&mut self, index: usize, set: &FilterSet) -> Result<(), Errno> {
+        let bytes = self.out_buffer()?.bytes();
+        if !bytes.len().is_multiple_of(entry::BLOCK) {
+            return Err(Errno::EINVAL);
+        }
+        let mut acted = false;
+        for block in bytes.chunks_exact(entry::BLOCK) {
+            let word = |at: usize| block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes);
+            let kind = word(0);
+            if kind == 0 {
+                break;
+            }
+            if word(4) != 0 || acted {
+                return Err(Errno::EINVAL);
+            }
+            acted = true;
+            let replacement = match kind {
+                entry::REMOVE_BPF => None,
+                entry::BPF => {
+                    let name = CStr::from_bytes_until_nul(&block[8..]).map_err(|_| Errno::EINVAL)?;
+                    let name = name.to_str().map_err(|_| Errno::EINVAL)?;
+                    Some(set.sibling(name).ok_or(Errno::EINVAL)?)
+                }
+                // A descriptor written by a program means nothing; backing objects come from a daemon.
+                _ => return Err(Errno::EINVAL),
+            };
+            let sets = self.entry_chain.get_or_insert_with(|| self.chain.sets().to_vec());
+            // Postfilters run innermost first, so the sets after this one may be fewer, the ones before
+            // it are all still there.
+            match replacement {
+                Some(new) => sets[index] = new,
+                None => drop(sets.remove(index)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a call lends its filters.
+struct FilterHost<'c, 'r> {
+    buffers: &'c mut ArenaVec<'r, FuseBuffer<'r>>,
+    header: &'c fuse_in_header,
+    trace: &'c Trace,
+}
+
+/// A run may be shorter than the call: its program is borrowed for less.
+impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
+    fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'s>> {
+        self.buffers.get_mut(index as usize).map(|b| b as &mut dyn Buffer<'s>)
+    }
+
+    fn caller(&self) -> Thread {
+        let fuse_in_header { uid, gid, pid, .. } = *self.header;
+        Thread { uid, gid, tid: pid }
+    }
+
+    fn process(&self) -> u32 {
+        thread_group(self.header.pid).unwrap_or(self.header.pid)
+    }
+
+    fn comm(&self) -> [u8; 16] {
+        let mut comm = [0; 16];
+        if let Ok(name) = std::fs::read(format!("/proc/{}/comm", self.header.pid)) {
+            let name = name.strip_suffix(b"\n").unwrap_or(&name);
+            for (to, from) in comm[..15].iter_mut().zip(name) {
+                *to = *from;
+            }
+        }
+        comm
+    }
+
+    fn print(&mut self, line: &str) {
+        self.trace.push(line.trim_end_matches('\n'));
+    }
+}
+
+/// The process a thread belongs to, if it still exists.
+fn thread_group(tid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+
+/// Copies a struct out of cells; what is missing is zero.
+fn load<T: Wire>(cells: &[Cell<u8>]) -> T {
+    let mut value = T::new_zeroed();
+    for (to, from) in value.as_mut_bytes().iter_mut().zip(cells) {
+        *to = from.get();
+    }
+    value
+}
+
+/// Copies bytes into cells, as many as fit.
+fn store(cells: &[Cell<u8>], bytes: &[u8]) {
+    for (to, from) in cells.iter().zip(bytes) {
+        to.set(*from);
+    }
+}

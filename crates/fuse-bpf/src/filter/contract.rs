@@ -1,0 +1,143 @@
+//! What the machine is told of `struct fuse_ops`: made from the table of operations.
+
+use fuse_bpf_vm::contract::{ArgKind, ArgType, Callable, Contract, Member, RetKind, StructOps};
+use fuse_bpf_vm::interp::{Call, Dynptr, FaultKind};
+use fuse_bpf_vm::mem::Access;
+
+use crate::abi::{Wire, bpf_fuse_meta_info};
+use crate::ops::{FILTERS, Filter, OutArg};
+
+/// Name of the struct_ops type.
+pub const FUSE_OPS: &str = "fuse_ops";
+/// Member that is asked where a set has no program.
+pub const DEFAULT_FILTER: &str = "default_filter";
+
+/// Before or after the backing operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Before.
+    Pre,
+    /// After.
+    Post,
+}
+
+impl Stage {
+    /// What the member's name ends in.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Stage::Pre => "_prefilter",
+            Stage::Post => "_postfilter",
+        }
+    }
+}
+
+/// The arguments of one member, as (type, name in the C prototype).
+pub fn arguments(filter: &Filter, stage: Stage) -> Vec<(ArgType, &'static str)> {
+    let access = match stage {
+        Stage::Pre => Access::ReadWrite,
+        Stage::Post => Access::Read,
+    };
+    let mut args = vec![meta()];
+    if let Some(desc) = filter.input {
+        args.push((ArgType::Struct { name: desc.name, size: desc.size, access }, "in"));
+    }
+    for buffer in filter.buffers {
+        args.push((ArgType::Buffer { name: "fuse_buffer", access }, buffer.name));
+    }
+    if stage == Stage::Post {
+        args.extend(filter.outs.iter().map(|out| match out {
+            OutArg::Struct { name, desc } => {
+                (ArgType::Struct { name: desc.name, size: desc.size, access: Access::ReadWrite }, *name)
+            }
+            OutArg::Buffer { name, .. } => {
+                (ArgType::Buffer { name: "fuse_buffer", access: Access::ReadWrite }, *name)
+            }
+        }));
+    }
+    args
+}
+
+fn meta() -> (ArgType, &'static str) {
+    let desc = bpf_fuse_meta_info::DESC;
+    (ArgType::Struct { name: desc.name, size: desc.size, access: Access::Read }, "meta")
+}
+
+/// The contract of filters: `struct fuse_ops` and its kfuncs.
+pub fn contract() -> Contract {
+    let mut members = vec![Member { name: DEFAULT_FILTER.to_owned(), args: vec![meta().0] }];
+    for filter in FILTERS {
+        for stage in [Stage::Pre, Stage::Post] {
+            members.push(Member {
+                name: format!("{}{}", filter.member, stage.suffix()),
+                args: arguments(filter, stage).into_iter().map(|(arg, _)| arg).collect(),
+            });
+        }
+    }
+    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS }
+}
+
+/// The kfuncs of the series (spec section 4.1).
+pub static KFUNCS: &[Callable] = &[
+    Callable {
+        name: "bpf_fuse_get_ro_dynptr",
+        id: 0,
+        proto: "void %s(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit)",
+        args: &[ArgKind::Buffer, ArgKind::DynptrUninit],
+        ret: RetKind::Void,
+        run: get_ro_dynptr,
+    },
+    Callable {
+        name: "bpf_fuse_get_rw_dynptr",
+        id: 0,
+        proto: "void %s(struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit, uint64_t size, bool copy)",
+        args: &[ArgKind::Buffer, ArgKind::DynptrUninit, ArgKind::Scalar, ArgKind::Scalar],
+        ret: RetKind::Void,
+        run: get_rw_dynptr,
+    },
+    Callable {
+        name: "bpf_fuse_return_len",
+        id: 0,
+        proto: "uint32_t %s(struct fuse_buffer *buffer)",
+        args: &[ArgKind::Buffer],
+        ret: RetKind::Scalar,
+        run: return_len,
+    },
+];
+
+fn get_ro_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let window = call.buffer(0)?.read();
+    call.set_dynptr(1, Dynptr::new(window))?;
+    Ok(0)
+}
+
+fn get_rw_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let size = usize::try_from(call.scalar(2)).unwrap_or(usize::MAX);
+    let copy = call.scalar(3) & 1 != 0;
+    let window = call.buffer(0)?.write(size, copy);
+    call.set_dynptr(1, window.and_then(Dynptr::new))?;
+    Ok(0)
+}
+
+fn return_len(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    Ok(call.buffer(0)?.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_has_all_65_members() {
+        let contract = contract();
+        assert_eq!(contract.struct_ops[0].members.len(), 65);
+    }
+
+    #[test]
+    fn a_postfilter_gets_const_inputs_and_writable_outputs() {
+        let member = arguments(&crate::ops::CREATE_OPEN, Stage::Post);
+        let names: Vec<_> = member.iter().map(|(_, name)| *name).collect();
+        assert_eq!(names, ["meta", "in", "name", "entry_out", "out"]);
+        assert!(matches!(member[1].0, ArgType::Struct { access: Access::Read, .. }));
+        assert!(matches!(member[3].0, ArgType::Struct { access: Access::ReadWrite, .. }));
+    }
+}

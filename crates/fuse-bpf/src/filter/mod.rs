@@ -1,0 +1,306 @@
+//! Filters: program sets, the chains they form, and how a call is run through one.
+//!
+//! [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
+//! `struct fuse_ops` is, [`trace`] carries what filters print. Nothing here does I/O on the backing
+//! directory.
+
+pub mod buffer;
+pub mod contract;
+pub mod flow;
+pub mod header;
+pub mod trace;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fuse_bpf_vm::link::{LoadError, LoadOptions, Module, OpsSet};
+use fuse_bpf_vm::program::Program;
+
+pub use contract::Stage;
+
+use crate::ops::{FILTERS, Filter};
+
+/// Longest name of a program set (series: `BPF_FUSE_NAME_MAX` with its NUL).
+pub const NAME_MAX: usize = 14;
+
+/// Why a filter cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilterError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the filter", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The object cannot be loaded.
+    #[error("{object}: not a usable filter")]
+    Load {
+        /// The object.
+        object: String,
+        /// Why.
+        #[source]
+        source: LoadError,
+    },
+    /// The object has no program set.
+    #[error("{object}: no `struct fuse_ops` variable in `.struct_ops` or `.struct_ops.link`")]
+    Empty {
+        /// The object.
+        object: String,
+    },
+    /// The object has several sets and none was named.
+    #[error("{object}: has {} program sets, name one: {}", sets.len(), sets.iter().map(|s| format!("{object}:{s}")).collect::<Vec<_>>().join(", "))]
+    Ambiguous {
+        /// The object.
+        object: String,
+        /// Their names.
+        sets: Vec<String>,
+    },
+    /// The object has no set of that name.
+    #[error("{object}: no program set `{set}`; it has: {}", sets.join(", "))]
+    Unknown {
+        /// The object.
+        object: String,
+        /// What was asked for.
+        set: String,
+        /// What there is.
+        sets: Vec<String>,
+    },
+    /// The set's name breaks the rules of registration.
+    #[error("{object}: program set name `{name}` must be 1 to {NAME_MAX} letters, digits, `_` or `.`")]
+    Name {
+        /// The object.
+        object: String,
+        /// The name.
+        name: String,
+    },
+    /// Two sets of one object have the same name.
+    #[error("{object}: two program sets are called `{name}`")]
+    Duplicate {
+        /// The object.
+        object: String,
+        /// The name.
+        name: String,
+    },
+    /// More sets than a chain holds.
+    #[error("a chain holds at most {} program sets", flow::MAX_SETS)]
+    TooMany,
+}
+
+/// A loaded filter object: its maps and its program sets.
+#[derive(Debug)]
+pub struct FilterObject {
+    name: String,
+    module: Arc<Module>,
+    sets: Vec<FilterSet>,
+}
+
+/// One `struct fuse_ops`: the programs that filter the operations of an inode. A handle; clones are the
+/// same set.
+#[derive(Debug, Clone)]
+pub struct FilterSet {
+    /// All sets of its object.
+    object: Arc<Vec<Registered>>,
+    index: usize,
+}
+
+/// What is behind a [`FilterSet`].
+#[derive(Debug)]
+struct Registered {
+    name: String,
+    module: Arc<Module>,
+    /// Prefilter and postfilter of each row of [`FILTERS`].
+    programs: Vec<[Option<Arc<Program>>; 2]>,
+    default: Option<Arc<Program>>,
+    faults: AtomicU64,
+}
+
+impl FilterObject {
+    /// Loads an object file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is malformed, or asks for what this machine does not offer.
+    pub fn load_file(path: &Path, slots: usize) -> Result<FilterObject, FilterError> {
+        let bytes = std::fs::read(path).map_err(|source| FilterError::Read { path: path.to_owned(), source })?;
+        FilterObject::load(&path.display().to_string(), &bytes, slots)
+    }
+
+    /// Loads an object from memory; `name` is what errors call it. `slots` is how many threads may run its
+    /// programs at once.
+    ///
+    /// # Errors
+    ///
+    /// When the object is malformed or asks for what this machine does not offer.
+    pub fn load(name: &str, bytes: &[u8], slots: usize) -> Result<FilterObject, FilterError> {
+        let object = || name.to_owned();
+        let mut options = LoadOptions::default();
+        options.slots = slots;
+        let module = Module::load(bytes, &contract::contract(), &options)
+            .map_err(|source| FilterError::Load { object: object(), source })?;
+        let module = Arc::new(module);
+        let mut sets: Vec<Registered> = Vec::new();
+        for set in &module.sets {
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+            if set.name.is_empty() || set.name.len() > NAME_MAX || !set.name.chars().all(legal) {
+                return Err(FilterError::Name { object: object(), name: set.name.clone() });
+            }
+            if sets.iter().any(|s| s.name == set.name) {
+                return Err(FilterError::Duplicate { object: object(), name: set.name.clone() });
+            }
+            sets.push(Registered::new(set, &module));
+        }
+        if sets.is_empty() {
+            return Err(FilterError::Empty { object: object() });
+        }
+        let sets = Arc::new(sets);
+        let sets = (0..sets.len()).map(|index| FilterSet { object: Arc::clone(&sets), index }).collect();
+        Ok(FilterObject { name: object(), module, sets })
+    }
+
+    /// The program set of this name, or the only one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such set, or none was named and there are several.
+    pub fn set(&self, name: Option<&str>) -> Result<FilterSet, FilterError> {
+        let names = || self.sets.iter().map(|s| s.name().to_owned()).collect();
+        match (name, self.sets.as_slice()) {
+            (None, [only]) => Ok(only.clone()),
+            (None, _) => Err(FilterError::Ambiguous { object: self.name.clone(), sets: names() }),
+            (Some(name), sets) => sets.iter().find(|s| s.name() == name).cloned().ok_or_else(|| {
+                FilterError::Unknown { object: self.name.clone(), set: name.to_owned(), sets: names() }
+            }),
+        }
+    }
+
+    /// All program sets, in the order of the object.
+    pub fn sets(&self) -> &[FilterSet] {
+        &self.sets
+    }
+
+    /// What the machine loaded: programs and maps.
+    pub fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+}
+
+impl Registered {
+    fn new(set: &OpsSet, module: &Arc<Module>) -> Registered {
+        let member = |filter: &Filter, stage: Stage| {
+            set.members.get(&format!("{}{}", filter.member, stage.suffix())).cloned()
+        };
+        Registered {
+            name: set.name.clone(),
+            module: Arc::clone(module),
+            programs: FILTERS.iter().map(|f| [member(f, Stage::Pre), member(f, Stage::Post)]).collect(),
+            default: set.members.get(contract::DEFAULT_FILTER).cloned(),
+            faults: AtomicU64::new(0),
+        }
+    }
+}
+
+impl FilterSet {
+    fn get(&self) -> &Registered {
+        &self.object[self.index]
+    }
+
+    /// The set of this name in the same object: what a lookup postfilter may attach to an entry.
+    pub fn sibling(&self, name: &str) -> Option<FilterSet> {
+        let index = self.object.iter().position(|set| set.name == name)?;
+        Some(FilterSet { object: Arc::clone(&self.object), index })
+    }
+
+    /// Its registration name.
+    pub fn name(&self) -> &str {
+        &self.get().name
+    }
+
+    /// The module its programs and maps belong to.
+    pub fn module(&self) -> &Arc<Module> {
+        &self.get().module
+    }
+
+    /// The program of one member, if the set has it.
+    pub fn program(&self, filter: &Filter, stage: Stage) -> Option<&Arc<Program>> {
+        let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter))?;
+        self.get().programs.get(row)?[stage as usize].as_ref()
+    }
+
+    /// The program asked where a member is missing.
+    pub fn default_filter(&self) -> Option<&Arc<Program>> {
+        self.get().default.as_ref()
+    }
+
+    /// How many members are set, of 65.
+    pub fn members(&self) -> usize {
+        self.get().programs.iter().flatten().flatten().count() + usize::from(self.default_filter().is_some())
+    }
+
+    /// How often a program of the set was stopped for a fault.
+    pub fn faults(&self) -> u64 {
+        self.get().faults.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_fault(&self) {
+        self.get().faults.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the set has something to say of an operation.
+    fn asks(&self, filter: Option<&'static Filter>) -> bool {
+        self.default_filter().is_some()
+            || filter.is_some_and(|f| self.program(f, Stage::Pre).is_some() || self.program(f, Stage::Post).is_some())
+    }
+}
+
+impl PartialEq for FilterSet {
+    fn eq(&self, other: &FilterSet) -> bool {
+        Arc::ptr_eq(&self.object, &other.object) && self.index == other.index
+    }
+}
+
+impl Eq for FilterSet {}
+
+/// The program sets of an inode, outermost first.
+#[derive(Debug, Default)]
+pub struct Chain {
+    sets: Vec<FilterSet>,
+    /// For each row of [`FILTERS`], whether any set has something to say; last, whether any has a
+    /// `default_filter`.
+    asked: Vec<bool>,
+}
+
+impl Chain {
+    /// A chain of these sets.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::TooMany`].
+    pub fn new(sets: Vec<FilterSet>) -> Result<Chain, FilterError> {
+        if sets.len() > flow::MAX_SETS {
+            return Err(FilterError::TooMany);
+        }
+        let mut asked: Vec<bool> = FILTERS.iter().map(|f| sets.iter().any(|s| s.asks(Some(f)))).collect();
+        asked.push(sets.iter().any(|s| s.asks(None)));
+        Ok(Chain { sets, asked })
+    }
+
+    /// The sets, outermost first.
+    pub fn sets(&self) -> &[FilterSet] {
+        &self.sets
+    }
+
+    /// Whether any set has something to say of this operation; `None` stands for an operation without
+    /// members, which only a `default_filter` sees.
+    pub fn asks(&self, filter: Option<&'static Filter>) -> bool {
+        let row = match filter {
+            Some(filter) => FILTERS.iter().position(|f| std::ptr::eq(*f, filter)),
+            None => Some(FILTERS.len()),
+        };
+        row.and_then(|row| self.asked.get(row)).copied().unwrap_or(false)
+    }
+}

@@ -1,0 +1,317 @@
+//! Calls of helpers and kfuncs: their arguments are checked here, before the callable runs, against
+//! what it declares.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::dynptr::{DYNPTR_BYTES, Dynptr};
+use super::memory::{Local, Miss, Tables, handle, resolve};
+use super::{ArgFault, FaultKind};
+use crate::contract::{ArgKind, Callable};
+use crate::host::{Buffer, Host};
+use crate::maps::{Map, Reservation};
+use crate::mem::{Access, Width, Window};
+use crate::program::Program;
+
+/// Most arguments of a call: R1 to R5.
+pub(super) const MAX_ARGS: usize = 5;
+
+/// Longest string an argument can be, in bytes.
+const MAX_STR: usize = 1 << 16;
+
+/// A helper or kfunc call in progress.
+///
+/// Arguments are numbered from 0 for R1. What an accessor gives was checked before the callable ran;
+/// one that does not fit the callable's declaration gives [`FaultKind::Declaration`].
+pub struct Call<'c, 'r> {
+    callable: &'static Callable,
+    regs: [u64; MAX_ARGS],
+    checked: [Checked<'c, 'r>; MAX_ARGS],
+    view: View<'c, 'r>,
+}
+
+/// What a call sees of its run.
+pub(super) struct View<'c, 'r> {
+    pub(super) program: &'r Program,
+    pub(super) local: Local<'c>,
+    pub(super) tables: &'c mut Tables<'r>,
+    pub(super) host: &'c mut dyn Host<'r>,
+    pub(super) slot: usize,
+    /// What the call costs beside its instruction.
+    pub(super) work: &'c mut u64,
+}
+
+/// An argument, as its kind needs it.
+#[derive(Clone, Copy)]
+enum Checked<'c, 'r> {
+    /// Nothing but a number, or not declared.
+    Scalar,
+    Map(&'r Arc<Map>),
+    Mem(Option<Window<'c>>),
+    Str(Window<'c>),
+    /// The 16 bytes of a dynptr to be made.
+    Place(Window<'c>),
+    Dynptr(Window<'c>, Option<Dynptr<'r>>),
+    Buffer(u32),
+    /// The address of a record.
+    Record,
+}
+
+impl<'c, 'r> Call<'c, 'r> {
+    /// Checks the arguments of a call.
+    pub(super) fn new(
+        callable: &'static Callable,
+        regs: [u64; MAX_ARGS],
+        mut view: View<'c, 'r>,
+    ) -> Result<Call<'c, 'r>, FaultKind> {
+        let mut checked = [Checked::Scalar; MAX_ARGS];
+        let mut map = None;
+        for (i, kind) in callable.args.iter().take(MAX_ARGS).enumerate() {
+            let size = regs.get(i + 1).copied().unwrap_or(0);
+            checked[i] = view.check(*kind, regs[i], size, map).map_err(|reason| FaultKind::BadArgument {
+                callable: callable.name,
+                arg: i as u8 + 1,
+                reason,
+            })?;
+            if let Checked::Map(found) = checked[i] {
+                map = Some(found);
+            }
+        }
+        Ok(Call { callable, regs, checked, view })
+    }
+
+    /// A number.
+    pub fn scalar(&self, i: usize) -> u64 {
+        self.regs.get(i).copied().unwrap_or(0)
+    }
+
+    /// A map.
+    pub fn map(&self, i: usize) -> Result<&'r Arc<Map>, FaultKind> {
+        match self.checked.get(i) {
+            Some(Checked::Map(map)) => Ok(map),
+            _ => Err(self.undeclared(i)),
+        }
+    }
+
+    /// The memory of a key, value, [`ArgKind::Mem`] or [`ArgKind::Fixed`], with just the length
+    /// declared; `None` for a null pointer where that is allowed.
+    ///
+    /// It may be on the stack, so it is lent only for the call; see [`Call::lent`].
+    pub fn mem(&self, i: usize) -> Option<Window<'c>> {
+        match self.checked.get(i) {
+            Some(Checked::Mem(window)) => *window,
+            _ => None,
+        }
+    }
+
+    /// The memory of an argument that must not be null.
+    pub fn required(&self, i: usize) -> Result<Window<'c>, FaultKind> {
+        self.mem(i).ok_or_else(|| self.fault(i, ArgFault::Null))
+    }
+
+    /// The memory of an argument for as long as the run: not the stack and not the context.
+    pub fn lent(&mut self, i: usize) -> Result<Window<'r>, FaultKind> {
+        let window = self.required(i)?;
+        let found = self.view.tables.find(window.addr(), window.len(), window.access(), self.view.work);
+        found
+            .ok()
+            .and_then(|object| object.sub((window.addr() - object.addr()) as usize, window.len()))
+            .ok_or_else(|| self.fault(i, ArgFault::OnStack))
+    }
+
+    /// The bytes of a string, without its NUL.
+    pub fn str(&self, i: usize) -> Result<Window<'c>, FaultKind> {
+        match self.checked.get(i) {
+            Some(Checked::Str(window)) => Ok(*window),
+            _ => Err(self.undeclared(i)),
+        }
+    }
+
+    /// A dynptr; `None` for the invalid one that a failed request left.
+    pub fn dynptr(&self, i: usize) -> Option<Dynptr<'r>> {
+        match self.checked.get(i) {
+            Some(Checked::Dynptr(_, dynptr)) => *dynptr,
+            _ => None,
+        }
+    }
+
+    /// Makes or replaces the dynptr of an [`ArgKind::DynptrUninit`] or [`ArgKind::Dynptr`]. `None`
+    /// makes it invalid.
+    pub fn set_dynptr(&mut self, i: usize, dynptr: Option<Dynptr<'r>>) -> Result<(), FaultKind> {
+        match self.checked.get(i) {
+            Some(Checked::Place(place) | Checked::Dynptr(place, _)) => {
+                self.view.tables.dynptrs.set(*place, dynptr);
+                Ok(())
+            }
+            _ => Err(self.undeclared(i)),
+        }
+    }
+
+    /// An opaque buffer.
+    pub fn buffer(&mut self, i: usize) -> Result<&mut dyn Buffer<'r>, FaultKind> {
+        let Some(Checked::Buffer(number)) = self.checked.get(i).copied() else {
+            return Err(self.undeclared(i));
+        };
+        let fault = self.fault(i, ArgFault::NotBuffer);
+        self.view.host.buffer(number).ok_or(fault)
+    }
+
+    /// Lets the program keep a ring-buffer record. Returns its address.
+    pub fn keep_record(&mut self, record: Reservation<'r>) -> u64 {
+        let addr = record.window().addr();
+        self.view.tables.records.push(record);
+        addr
+    }
+
+    /// Takes a ring-buffer record from the program.
+    pub fn take_record(&mut self, i: usize) -> Result<Reservation<'r>, FaultKind> {
+        match self.checked.get(i) {
+            Some(Checked::Record) => {}
+            _ => return Err(self.undeclared(i)),
+        }
+        let index = self.view.tables.record_at(self.scalar(i));
+        index
+            .map(|index| self.view.tables.records.swap_remove(index))
+            .ok_or_else(|| self.fault(i, ArgFault::NotRecord))
+    }
+
+    /// Gives the program access to memory until the run ends. Returns its address, never 0.
+    pub fn give(&mut self, window: Window<'r>) -> Result<u64, FaultKind> {
+        self.view.tables.give(window)
+    }
+
+    /// `len` bytes at an address the program made up, if it may access them.
+    pub fn probe(&mut self, addr: u64, len: usize, access: Access) -> Option<Window<'c>> {
+        self.view.mem(addr, len as u64, access).ok()
+    }
+
+    /// The object of the program's memory an address lies in, from that address on.
+    pub fn probe_rest(&mut self, addr: u64) -> Option<Window<'c>> {
+        self.view.rest(addr)
+    }
+
+    /// What the embedder lends the run.
+    pub fn host(&mut self) -> &mut dyn Host<'r> {
+        self.view.host
+    }
+
+    /// The thread's number; see [`super::Worker::new`].
+    pub fn slot(&self) -> usize {
+        self.view.slot
+    }
+
+    /// A random number, not fit for secrets.
+    pub fn random(&mut self) -> u64 {
+        // A counter through a mixing function (splitmix64, public domain).
+        let state = self.view.tables.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.view.tables.random = state;
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// The fault that blames an argument.
+    pub fn fault(&self, i: usize, reason: ArgFault) -> FaultKind {
+        FaultKind::BadArgument { callable: self.callable.name, arg: i as u8 + 1, reason }
+    }
+
+    fn undeclared(&self, i: usize) -> FaultKind {
+        FaultKind::Declaration { callable: self.callable.name, arg: i as u8 + 1 }
+    }
+}
+
+impl<'c, 'r> View<'c, 'r> {
+    fn check(
+        &mut self,
+        kind: ArgKind,
+        value: u64,
+        next: u64,
+        map: Option<&'r Arc<Map>>,
+    ) -> Result<Checked<'c, 'r>, ArgFault> {
+        let sized = |size: fn(&Map) -> u32| map.map(|map| size(map).into()).ok_or(ArgFault::WrongMap);
+        Ok(match kind {
+            ArgKind::Scalar | ArgKind::Size => Checked::Scalar,
+            ArgKind::Map => {
+                let index = handle::number(handle::MAP, value).ok_or(ArgFault::NotMap)?;
+                Checked::Map(self.program.maps.get(index as usize).ok_or(ArgFault::NotMap)?)
+            }
+            ArgKind::Key => {
+                let size = sized(|map| map.spec().key_size)?;
+                Checked::Mem(Some(self.mem(value, size, Access::Read)?))
+            }
+            ArgKind::Value => {
+                let size = sized(|map| map.spec().value_size)?;
+                Checked::Mem(Some(self.mem(value, size, Access::Read)?))
+            }
+            ArgKind::Mem { nullable: true, .. } if value == 0 => Checked::Mem(None),
+            ArgKind::Mem { access, .. } => Checked::Mem(Some(self.mem(value, next, access)?)),
+            ArgKind::Fixed { len, access } => Checked::Mem(Some(self.mem(value, len as u64, access)?)),
+            ArgKind::Str => {
+                let rest = self.rest(value).ok_or(ArgFault::NotString)?;
+                Checked::Str(until_nul(rest).ok_or(ArgFault::NotString)?)
+            }
+            ArgKind::DynptrUninit => Checked::Place(self.place(value)?),
+            ArgKind::Dynptr => {
+                let place = self.place(value).map_err(|_| ArgFault::NotDynptr)?;
+                let dynptr = self.tables.dynptrs.get(place).ok_or(ArgFault::NotDynptr)?;
+                Checked::Dynptr(place, dynptr)
+            }
+            ArgKind::Buffer => {
+                let number = handle::number(handle::BUFFER, value).ok_or(ArgFault::NotBuffer)?;
+                if !self.tables.has_buffer(number) {
+                    return Err(ArgFault::NotBuffer);
+                }
+                Checked::Buffer(number)
+            }
+            ArgKind::Record => {
+                self.tables.record_at(value).ok_or(ArgFault::NotRecord)?;
+                Checked::Record
+            }
+        })
+    }
+
+    /// `size` bytes of the program's memory.
+    fn mem(&mut self, addr: u64, size: u64, access: Access) -> Result<Window<'c>, ArgFault> {
+        if addr == 0 {
+            return Err(ArgFault::Null);
+        }
+        if size == 0 {
+            return Ok(Window::from_words(&[]));
+        }
+        let outside = ArgFault::OutOfBounds { addr, size };
+        let len = usize::try_from(size).map_err(|_| outside)?;
+        *self.work += size / 64;
+        match resolve(self.local, self.tables, addr, len, access, self.work) {
+            Ok((object, off)) => object.sub(off, len).ok_or(outside),
+            Err(Miss::ReadOnly) => Err(ArgFault::ReadOnly),
+            Err(Miss::Outside) => Err(outside),
+        }
+    }
+
+    /// The rest of an object from an address on; never empty.
+    fn rest(&mut self, addr: u64) -> Option<Window<'c>> {
+        let (object, off) = resolve(self.local, self.tables, addr, 1, Access::Read, self.work).ok()?;
+        object.sub(off, object.len() - off)
+    }
+
+    /// The 16 bytes of a dynptr.
+    fn place(&self, addr: u64) -> Result<Window<'c>, ArgFault> {
+        let off = self.local.stack_offset(addr, DYNPTR_BYTES).filter(|_| addr.is_multiple_of(8));
+        off.and_then(|off| self.local.stack.sub(off, DYNPTR_BYTES)).ok_or(ArgFault::NotStack)
+    }
+}
+
+/// The part of a window before its first NUL; `None` if there is none soon enough.
+fn until_nul(window: Window<'_>) -> Option<Window<'_>> {
+    let len = (0..window.len().min(MAX_STR)).find(|&i| window.load(i, Width::B) == Some(0))?;
+    window.sub(0, len)
+}
+
+impl fmt::Debug for Call<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("callable", self.callable)
+            .field("regs", &self.regs)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,565 @@
+//! The instruction loop.
+
+use std::sync::atomic::Ordering;
+
+use super::alu::{self, Order};
+use super::call::{Call, MAX_ARGS, View};
+use super::memory::{Local, Tables, covers, handle, refuse, resolve};
+use super::{CLOBBERED, FRAME_SIZE, Fault, FaultKind, MAX_FRAMES, Outcome};
+use crate::contract::Callable;
+use crate::helpers;
+use crate::host::Host;
+use crate::insn::{Insn, op, pseudo};
+use crate::mem::{Access, Width, Window};
+use crate::program::Program;
+
+/// Registers a program has.
+const REGS: usize = 11;
+/// The frame pointer.
+const FP: usize = 10;
+/// `may_goto` jumps once only this part of the budget is left, so that the program can still finish.
+const RESERVE: u64 = 8;
+
+/// What a local call keeps for the caller.
+#[derive(Debug, Clone, Copy, Default)]
+struct Frame {
+    /// Where the caller goes on.
+    ret: usize,
+    /// R6 to R9 of the caller.
+    saved: [u64; 4],
+}
+
+/// One run of one program.
+pub(super) struct Machine<'w, 'r> {
+    program: &'r Program,
+    regs: [u64; REGS],
+    /// The instruction in progress.
+    at: usize,
+    /// The next one.
+    pc: usize,
+    frames: [Frame; MAX_FRAMES - 1],
+    depth: usize,
+    local: Local<'w>,
+    /// The object of the last access that was not to the stack; emptied by calls.
+    recent: Window<'w>,
+    tables: &'w mut Tables<'r>,
+    host: &'w mut dyn Host<'r>,
+    slot: usize,
+    budget: u64,
+    left: u64,
+}
+
+impl<'w, 'r: 'w> Machine<'w, 'r> {
+    pub(super) fn new(
+        program: &'r Program,
+        local: Local<'w>,
+        tables: &'w mut Tables<'r>,
+        host: &'w mut dyn Host<'r>,
+        slot: usize,
+        budget: u64,
+    ) -> Self {
+        Machine {
+            program,
+            regs: [0; REGS],
+            at: 0,
+            pc: 0,
+            frames: [Frame::default(); MAX_FRAMES - 1],
+            depth: 0,
+            local,
+            recent: nowhere(),
+            tables,
+            host,
+            slot,
+            budget,
+            left: budget,
+        }
+    }
+
+    /// Runs to the end with `args` in R1 and R2.
+    pub(super) fn run(&mut self, args: [u64; 2]) -> Outcome {
+        self.regs[1..3].copy_from_slice(&args);
+        let result = self.enter().and_then(|()| self.steps());
+        let result = result.map(|()| self.regs[0]).map_err(|kind| Fault::at(self.program, self.at, kind));
+        Outcome { result, insns: self.budget - self.left }
+    }
+
+    fn steps(&mut self) -> Result<(), FaultKind> {
+        let insns = self.program.insns.as_slice();
+        loop {
+            let Some(&insn) = insns.get(self.pc) else {
+                return Err(self.no_insn(self.pc as i64));
+            };
+            if self.left == 0 {
+                return Err(FaultKind::Budget { budget: self.budget });
+            }
+            self.left -= 1;
+            self.at = self.pc;
+            self.pc += 1;
+            let (dst, src) = (insn.dst as usize, insn.src as usize);
+            if dst >= REGS || src >= REGS {
+                return Err(bad(insn));
+            }
+            match insn.class() {
+                op::ALU64 => {
+                    let value = self.alu64(insn)?;
+                    self.set(dst, value)?;
+                }
+                op::ALU => {
+                    let value = self.alu32(insn)?;
+                    self.set(dst, value)?;
+                }
+                op::LDX => {
+                    let value = self.load(insn)?;
+                    self.set(dst, value)?;
+                }
+                op::STX if insn.code & 0xe0 == op::MEM => {
+                    require(insn, insn.imm == 0)?;
+                    self.store(insn, self.regs[src])?;
+                }
+                op::STX => {
+                    require(insn, insn.code & 0xe0 == op::ATOMIC)?;
+                    self.atomic(insn)?;
+                }
+                op::ST => {
+                    require(insn, insn.code & 0xe0 == op::MEM && src == 0)?;
+                    self.store(insn, insn.imm as u64)?;
+                }
+                op::JMP => {
+                    if self.jump(insn)? {
+                        return Ok(());
+                    }
+                }
+                op::JMP32 => self.jump32(insn)?,
+                _ => {
+                    require(insn, insn.is_wide())?;
+                    let value = self.wide(insn)?;
+                    self.set(dst, value)?;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, dst: usize, value: u64) -> Result<(), FaultKind> {
+        if dst == FP {
+            return Err(FaultKind::FramePointer);
+        }
+        self.regs[dst] = value;
+        Ok(())
+    }
+
+    /// The right operand of an ALU or jump instruction, sign-extended if immediate.
+    #[inline(always)]
+    fn operand(&self, insn: Insn) -> Result<u64, FaultKind> {
+        if insn.code & op::X != 0 {
+            require(insn, insn.imm == 0)?;
+            Ok(self.regs[insn.src as usize])
+        } else {
+            require(insn, insn.src == 0)?;
+            Ok(insn.imm as u64)
+        }
+    }
+
+    #[inline(always)]
+    fn alu64(&mut self, insn: Insn) -> Result<u64, FaultKind> {
+        let old = self.regs[insn.dst as usize];
+        match insn.code & 0xf0 {
+            op::NEG => {
+                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0 && insn.imm == 0)?;
+                Ok(old.wrapping_neg())
+            }
+            op::MOV => {
+                let value = self.operand(insn)?;
+                if insn.off == 0 {
+                    return Ok(value);
+                }
+                require(insn, insn.code & op::X != 0)?;
+                alu::sign_extend(value, insn.off as u32).ok_or_else(|| bad(insn))
+            }
+            op::END => {
+                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0)?;
+                alu::swap(old, insn.imm, Order::Swap).ok_or_else(|| bad(insn))
+            }
+            operation => {
+                let signed = signed(insn)?;
+                alu::alu64(operation, old, self.operand(insn)?, signed).ok_or_else(|| bad(insn))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn alu32(&mut self, insn: Insn) -> Result<u64, FaultKind> {
+        let old = self.regs[insn.dst as usize];
+        match insn.code & 0xf0 {
+            op::NEG => {
+                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0 && insn.imm == 0)?;
+                Ok((old as u32).wrapping_neg().into())
+            }
+            op::MOV => {
+                let value = self.operand(insn)?;
+                if insn.off == 0 {
+                    return Ok(value as u32 as u64);
+                }
+                require(insn, insn.code & op::X != 0 && insn.off != 32)?;
+                alu::sign_extend(value, insn.off as u32).map(|v| v as u32 as u64).ok_or_else(|| bad(insn))
+            }
+            op::END => {
+                require(insn, insn.src == 0 && insn.off == 0)?;
+                let order = if insn.code & op::X != 0 { Order::Big } else { Order::Little };
+                alu::swap(old, insn.imm, order).ok_or_else(|| bad(insn))
+            }
+            operation => {
+                let signed = signed(insn)?;
+                let b = self.operand(insn)? as u32;
+                alu::alu32(operation, old as u32, b, signed).ok_or_else(|| bad(insn))
+            }
+        }
+    }
+
+    /// The memory of an access.
+    #[inline(always)]
+    fn memory(&mut self, addr: u64, len: usize, access: Access) -> Result<(Window<'w>, usize), FaultKind> {
+        if let Some(off) = self.local.stack_offset(addr, len) {
+            return Ok((self.local.stack, off));
+        }
+        if covers(&self.recent, addr, len) && self.recent.allows(access) {
+            return Ok((self.recent, addr.wrapping_sub(self.recent.addr()) as usize));
+        }
+        self.search(addr, len, access)
+    }
+
+    #[inline(never)]
+    fn search(&mut self, addr: u64, len: usize, access: Access) -> Result<(Window<'w>, usize), FaultKind> {
+        let mut work = 0;
+        let found = resolve(self.local, self.tables, addr, len, access, &mut work);
+        self.left = self.left.saturating_sub(work);
+        let (window, off) = found.map_err(|miss| refuse(addr, len, access, miss))?;
+        self.recent = window;
+        Ok((window, off))
+    }
+
+    #[inline(always)]
+    fn load(&mut self, insn: Insn) -> Result<u64, FaultKind> {
+        require(insn, insn.imm == 0)?;
+        let width = width(insn);
+        let addr = displaced(self.regs[insn.src as usize], insn);
+        let (window, off) = match insn.code & 0xe0 {
+            op::MEM => self.memory(addr, width.bytes(), Access::Read)?,
+            op::MEMSX if width != Width::DW => self.memory(addr, width.bytes(), Access::Read)?,
+            _ => return Err(bad(insn)),
+        };
+        let value = window.load(off, width).ok_or(FaultKind::Load { addr, size: width.bytes() })?;
+        if insn.code & 0xe0 == op::MEM {
+            return Ok(value);
+        }
+        alu::sign_extend(value, width.bytes() as u32 * 8).ok_or_else(|| bad(insn))
+    }
+
+    #[inline(always)]
+    fn store(&mut self, insn: Insn, value: u64) -> Result<(), FaultKind> {
+        let width = width(insn);
+        let addr = displaced(self.regs[insn.dst as usize], insn);
+        let (window, off) = self.memory(addr, width.bytes(), Access::ReadWrite)?;
+        window.store(off, width, value).ok_or(FaultKind::Store { addr, size: width.bytes() })
+    }
+
+    /// RFC 9669 section 5.3, and the acquire and release forms of Linux.
+    fn atomic(&mut self, insn: Insn) -> Result<(), FaultKind> {
+        let (dst, src) = (insn.dst as usize, insn.src as usize);
+        let width = width(insn);
+        let size = width.bytes();
+        let (base, access) =
+            if insn.imm == op::LOAD_ACQ { (src, Access::Read) } else { (dst, Access::ReadWrite) };
+        let addr = displaced(self.regs[base], insn);
+        let unaligned = FaultKind::Unaligned { addr, size };
+        match insn.imm {
+            op::LOAD_ACQ => {
+                let (window, off) = self.aligned(addr, size, access)?;
+                let value = window.load_acquire(off, width).ok_or(unaligned)?;
+                return self.set(dst, value);
+            }
+            op::STORE_REL => {
+                let (window, off) = self.aligned(addr, size, access)?;
+                return window.store_release(off, width, self.regs[src]).ok_or(unaligned);
+            }
+            _ => {}
+        }
+        let operation = (insn.imm & !op::FETCH) as u8;
+        let known = match insn.imm {
+            op::XCHG | op::CMPXCHG => true,
+            imm => {
+                imm & !(0xf0 | op::FETCH) == 0 && matches!(operation, op::ADD | op::OR | op::AND | op::XOR)
+            }
+        };
+        require(insn, known && matches!(width, Width::W | Width::DW))?;
+        let fetch = insn.imm & op::FETCH != 0;
+        if fetch && insn.imm != op::CMPXCHG && src == FP {
+            return Err(FaultKind::FramePointer);
+        }
+        let (window, off) = self.aligned(addr, size, access)?;
+        let value = self.regs[src];
+        let old = if width == Width::DW {
+            let cell = window.atomic64(off).ok_or(unaligned)?;
+            match insn.imm {
+                op::XCHG => cell.swap(value, Ordering::SeqCst),
+                op::CMPXCHG => cell
+                    .compare_exchange(self.regs[0], value, Ordering::SeqCst, Ordering::SeqCst)
+                    .unwrap_or_else(|old| old),
+                _ => match operation {
+                    op::ADD => cell.fetch_add(value, Ordering::SeqCst),
+                    op::OR => cell.fetch_or(value, Ordering::SeqCst),
+                    op::AND => cell.fetch_and(value, Ordering::SeqCst),
+                    _ => cell.fetch_xor(value, Ordering::SeqCst),
+                },
+            }
+        } else {
+            let cell = window.atomic32(off).ok_or(unaligned)?;
+            let value = value as u32;
+            let old = match insn.imm {
+                op::XCHG => cell.swap(value, Ordering::SeqCst),
+                op::CMPXCHG => cell
+                    .compare_exchange(self.regs[0] as u32, value, Ordering::SeqCst, Ordering::SeqCst)
+                    .unwrap_or_else(|old| old),
+                _ => match operation {
+                    op::ADD => cell.fetch_add(value, Ordering::SeqCst),
+                    op::OR => cell.fetch_or(value, Ordering::SeqCst),
+                    op::AND => cell.fetch_and(value, Ordering::SeqCst),
+                    _ => cell.fetch_xor(value, Ordering::SeqCst),
+                },
+            };
+            old.into()
+        };
+        match insn.imm {
+            op::CMPXCHG => self.regs[0] = old,
+            _ if fetch => self.regs[src] = old,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn aligned(&mut self, addr: u64, size: usize, access: Access) -> Result<(Window<'w>, usize), FaultKind> {
+        let found = self.memory(addr, size, access)?;
+        if addr.is_multiple_of(size as u64) { Ok(found) } else { Err(FaultKind::Unaligned { addr, size }) }
+    }
+
+    /// Class `JMP`; whether the program ended.
+    #[inline(always)]
+    fn jump(&mut self, insn: Insn) -> Result<bool, FaultKind> {
+        let (dst, src) = (insn.dst as usize, insn.src);
+        match insn.code {
+            op::GOTO => {
+                require(insn, dst == 0 && src == 0 && insn.imm == 0)?;
+                self.go(insn.off.into())?;
+            }
+            op::CALL_IMM => {
+                require(insn, dst == 0 && insn.off == 0)?;
+                self.call(insn)?;
+            }
+            op::EXIT_INSN => {
+                require(insn, dst == 0 && src == 0 && insn.off == 0 && insn.imm == 0)?;
+                return Ok(self.leave());
+            }
+            op::CALLX => return Err(FaultKind::IndirectCall),
+            op::MAY_GOTO => {
+                require(insn, dst == 0 && src == 0 && insn.imm == 0)?;
+                if self.left <= self.budget / RESERVE {
+                    self.go(insn.off.into())?;
+                }
+            }
+            code => {
+                let b = self.operand(insn)?;
+                let holds = alu::holds64(code & 0xf0, self.regs[dst], b).ok_or_else(|| bad(insn))?;
+                if holds {
+                    self.go(insn.off.into())?;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    #[inline(always)]
+    fn jump32(&mut self, insn: Insn) -> Result<(), FaultKind> {
+        if insn.code == op::GOTOL {
+            require(insn, insn.dst == 0 && insn.src == 0 && insn.off == 0)?;
+            return self.go(insn.imm.into());
+        }
+        let b = self.operand(insn)? as u32;
+        let a = self.regs[insn.dst as usize] as u32;
+        if alu::holds32(insn.code & 0xf0, a, b).ok_or_else(|| bad(insn))? {
+            self.go(insn.off.into())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on `distance` slots after the next instruction.
+    #[inline(always)]
+    fn go(&mut self, distance: i64) -> Result<(), FaultKind> {
+        // Neither is near the limits of `i64`.
+        let target = self.pc as i64 + distance;
+        self.pc = usize::try_from(target).map_err(|_| self.no_insn(target))?;
+        Ok(())
+    }
+
+    #[cold]
+    fn no_insn(&self, target: i64) -> FaultKind {
+        FaultKind::BadJump { target, len: self.program.insns.len() }
+    }
+
+    /// The 64-bit immediate load; RFC 9669 section 5.4.
+    fn wide(&mut self, insn: Insn) -> Result<u64, FaultKind> {
+        let Some(&second) = self.program.insns.get(self.pc) else {
+            return Err(self.no_insn(self.pc as i64));
+        };
+        require(second, second.code == 0 && second.dst == 0 && second.src == 0 && second.off == 0)?;
+        require(insn, insn.off == 0)?;
+        self.pc += 1;
+        let program = self.program;
+        let map = || {
+            let index = usize::try_from(insn.imm).ok();
+            let map = index.and_then(|index| program.maps.get(index));
+            map.ok_or(FaultKind::NoSuchMap { index: insn.imm })
+        };
+        match insn.src {
+            pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | (u64::from(second.imm as u32) << 32)),
+            pseudo::MAP => {
+                require(second, second.imm == 0)?;
+                map()?;
+                Ok(handle::make(handle::MAP, insn.imm as u32))
+            }
+            pseudo::MAP_VALUE => {
+                let map = map()?;
+                let value = map.single_value();
+                let value = value.ok_or_else(|| FaultKind::NoSingleValue { map: map.spec().name.clone() })?;
+                Ok(value.addr().wrapping_add(second.imm as u32 as u64))
+            }
+            pseudo::FUNC => {
+                require(second, second.imm == 0)?;
+                // As for a local call, from the slot after the first.
+                let target = self.at as i64 + 1 + i64::from(insn.imm);
+                let known = usize::try_from(target).ok().filter(|&at| at < self.program.insns.len());
+                let known =
+                    known.and_then(|at| u32::try_from(at).ok()).ok_or_else(|| self.no_insn(target))?;
+                Ok(handle::make(handle::FUNCTION, known))
+            }
+            _ => Err(bad(insn)),
+        }
+    }
+
+    fn call(&mut self, insn: Insn) -> Result<(), FaultKind> {
+        let callable = match insn.src {
+            pseudo::CALL_HELPER => {
+                helpers::by_id(insn.imm).ok_or(FaultKind::UnknownHelper { id: insn.imm })?
+            }
+            pseudo::CALL_LOCAL => return self.call_local(insn),
+            pseudo::CALL_KFUNC => {
+                let kfuncs = &self.program.kfuncs;
+                let found = usize::try_from(insn.imm).ok().and_then(|index| kfuncs.get(index));
+                found.ok_or(FaultKind::UnknownKfunc { index: insn.imm })?
+            }
+            _ => return Err(bad(insn)),
+        };
+        self.regs[0] = self.call_out(callable)?;
+        self.clobber();
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn call_out(&mut self, callable: &'static Callable) -> Result<u64, FaultKind> {
+        let mut regs = [0; MAX_ARGS];
+        regs.copy_from_slice(&self.regs[1..=MAX_ARGS]);
+        // Memory may come and go during the call.
+        self.recent = nowhere();
+        let mut work = 0;
+        let view = View {
+            program: self.program,
+            local: self.local,
+            tables: self.tables,
+            host: self.host,
+            slot: self.slot,
+            work: &mut work,
+        };
+        let result = Call::new(callable, regs, view).and_then(|mut call| (callable.run)(&mut call));
+        self.left = self.left.saturating_sub(work);
+        result
+    }
+
+    fn call_local(&mut self, insn: Insn) -> Result<(), FaultKind> {
+        let Some(frame) = self.frames.get_mut(self.depth) else {
+            return Err(FaultKind::TooDeep);
+        };
+        frame.ret = self.pc;
+        frame.saved.copy_from_slice(&self.regs[6..FP]);
+        self.depth += 1;
+        self.go(insn.imm.into())?;
+        self.enter()
+    }
+
+    /// Gives the function at `depth` its frame.
+    fn enter(&mut self) -> Result<(), FaultKind> {
+        self.regs[FP] = self.local.enter(self.depth);
+        self.local.clear_frame();
+        Ok(())
+    }
+
+    /// Returns from a function; whether it was the entry.
+    fn leave(&mut self) -> bool {
+        let Some(caller) = self.depth.checked_sub(1) else {
+            return true;
+        };
+        let frame = self.frames[caller];
+        self.depth = caller;
+        self.pc = frame.ret;
+        self.regs[6..FP].copy_from_slice(&frame.saved);
+        self.regs[FP] = self.local.enter(caller);
+        self.clobber();
+        false
+    }
+
+    fn clobber(&mut self) {
+        for (register, value) in self.regs.iter_mut().enumerate().take(MAX_ARGS + 1).skip(1) {
+            *value = CLOBBERED + register as u64;
+        }
+    }
+}
+
+/// No memory at all.
+fn nowhere<'w>() -> Window<'w> {
+    Window::from_words(&[])
+}
+
+#[cold]
+fn bad(insn: Insn) -> FaultKind {
+    let Insn { code, dst, src, off, imm } = insn;
+    FaultKind::BadInsn { code, dst, src, off, imm }
+}
+
+#[inline(always)]
+fn require(insn: Insn, valid: bool) -> Result<(), FaultKind> {
+    if valid { Ok(()) } else { Err(bad(insn)) }
+}
+
+/// Whether a binary operation is the signed variant, which only division and modulo have.
+#[inline(always)]
+fn signed(insn: Insn) -> Result<bool, FaultKind> {
+    let division = matches!(insn.code & 0xf0, op::DIV | op::MOD);
+    require(insn, insn.off == 0 || (division && insn.off == 1))?;
+    Ok(insn.off == 1)
+}
+
+#[inline(always)]
+fn width(insn: Insn) -> Width {
+    match insn.code & 0x18 {
+        op::B => Width::B,
+        op::H => Width::H,
+        op::W => Width::W,
+        _ => Width::DW,
+    }
+}
+
+#[inline(always)]
+fn displaced(base: u64, insn: Insn) -> u64 {
+    base.wrapping_add(insn.off as u64)
+}
+
+/// The whole frame fits between two frame starts, or frames would share memory.
+const _: () = assert!(FRAME_SIZE <= super::FRAME_STRIDE);

@@ -1,0 +1,677 @@
+//! Programs: each entry function with all it calls, relocated.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Context;
+use super::LoadError;
+use super::MAX_ITEMS;
+use super::MAX_MODULE_SLOTS;
+use super::MAX_PROGRAM_SLOTS;
+use super::Meaning;
+use super::POISON_CALL;
+use super::core;
+use crate::btf::Class;
+use crate::btf::LineInfo;
+use crate::contract::Callable;
+use crate::contract::Contract;
+use crate::helpers;
+use crate::insn::Insn;
+use crate::insn::op;
+use crate::insn::pseudo;
+use crate::object::Place;
+use crate::object::Relocation;
+use crate::object::Section;
+use crate::object::SectionKind;
+use crate::object::Symbol;
+use crate::object::SymbolKind;
+use crate::object::reloc;
+use crate::program::Function;
+use crate::program::LineEntry;
+use crate::program::Program;
+use crate::program::SourceLine;
+use crate::validate;
+
+/// Most CO-RE relocations of an object.
+const MAX_CORE: usize = 1 << 16;
+
+/// Functions of the C library that compilers call on their own.
+const LIBRARY: [&str; 5] = ["memcmp", "memcpy", "memmove", "memset", "bcmp"];
+
+/// A function of the object.
+#[derive(Debug, Clone, Copy)]
+struct Func<'d> {
+    name: &'d str,
+    section: usize,
+    /// First slot in the section.
+    start: usize,
+    /// Length in slots.
+    len: usize,
+    /// A program of its own: global, in a program section.
+    entry: bool,
+}
+
+/// The functions of a section and what is known about its instructions.
+#[derive(Debug, Default)]
+struct Code {
+    insns: Vec<Insn>,
+    /// Index of the function that starts at a slot.
+    functions: BTreeMap<usize, usize>,
+    /// Source lines in ascending order of slot, at most one each.
+    lines: Vec<LineInfo>,
+    /// CO-RE relocations that cannot be left alone: slot, kind and reason, ascending.
+    core: Vec<(usize, u32, &'static str)>,
+}
+
+/// What a name of the outside is.
+enum External {
+    Kfunc(&'static Callable),
+    /// Missing, and the object does without.
+    Absent,
+}
+
+/// Makes programs of functions.
+pub(super) struct Linker<'a, 'd> {
+    context: &'a Context<'d>,
+    kfuncs: HashMap<&'static str, &'static Callable>,
+    helpers: HashSet<u32>,
+    functions: Vec<Func<'d>>,
+    /// By section.
+    code: Vec<Code>,
+    /// Names of `.kconfig` and `.ksyms` variables.
+    kconfig: HashSet<&'a str>,
+    variables: HashSet<&'a str>,
+    /// Source texts by offset in the BTF strings.
+    texts: HashMap<u32, Arc<str>>,
+    /// Programs made so far by function.
+    programs: BTreeMap<usize, Arc<Program>>,
+    /// Slots that may still be linked.
+    room: usize,
+    notes: Vec<String>,
+}
+
+/// A program in the making.
+#[derive(Default)]
+struct Draft {
+    insns: Vec<Insn>,
+    /// Functions in order, and their start by function: `usize::MAX` until they are appended.
+    order: Vec<usize>,
+    starts: HashMap<usize, usize>,
+    /// References to functions: slot and function.
+    calls: Vec<(usize, usize)>,
+    /// Indices into the context's maps, and the inverse.
+    maps: Vec<usize>,
+    map_index: HashMap<usize, i32>,
+    kfuncs: Vec<&'static Callable>,
+    kfunc_index: HashMap<&'static str, i32>,
+    lines: Vec<LineEntry>,
+}
+
+impl Draft {
+    fn map(&mut self, map: usize) -> i32 {
+        let next = self.maps.len() as i32;
+        let index = *self.map_index.entry(map).or_insert(next);
+        if index == next {
+            self.maps.push(map);
+        }
+        index
+    }
+
+    fn kfunc(&mut self, kfunc: &'static Callable) -> i32 {
+        let next = self.kfuncs.len() as i32;
+        let index = *self.kfunc_index.entry(kfunc.name).or_insert(next);
+        if index == next {
+            self.kfuncs.push(kfunc);
+        }
+        index
+    }
+
+    /// Notes that `slot` refers to a function, which is appended if it is new.
+    fn refer(&mut self, slot: usize, function: usize) {
+        self.starts.entry(function).or_insert_with(|| {
+            self.order.push(function);
+            usize::MAX
+        });
+        self.calls.push((slot, function));
+    }
+}
+
+impl<'a, 'd> Linker<'a, 'd> {
+    /// Finds the functions of the object.
+    pub(super) fn new(context: &'a Context<'d>, contract: &Contract) -> Result<Self, LoadError> {
+        // What the embedder declares goes before what the machine has.
+        let kfuncs = helpers::KFUNCS.iter().chain(contract.kfuncs).map(|kfunc| (kfunc.name, kfunc)).collect();
+        let named = |section: &str| {
+            context
+                .btf
+                .sections()
+                .filter(|(_, name, _)| *name == section)
+                .flat_map(|(_, _, vars)| vars)
+                .filter(|var| context.btf.kind(var.ty).is_some_and(|k| k.class() == Some(Class::Var)))
+                .map(|var| context.btf.name(var.ty))
+                .collect()
+        };
+        let mut linker = Linker {
+            context,
+            kfuncs,
+            helpers: helpers::HELPERS.iter().map(|helper| helper.id).collect(),
+            functions: Vec::new(),
+            code: Vec::new(),
+            kconfig: named(".kconfig"),
+            variables: named(".ksyms"),
+            texts: HashMap::new(),
+            programs: BTreeMap::new(),
+            room: MAX_MODULE_SLOTS,
+            notes: Vec::new(),
+        };
+        linker.read_code()?;
+        linker.read_functions()?;
+        linker.read_info()?;
+        Ok(linker)
+    }
+
+    fn malformed(&self, section: usize, offset: u64, reason: &'static str) -> LoadError {
+        let section = self.section_name(section);
+        LoadError::Malformed { section, offset, reason }
+    }
+
+    fn section_name(&self, section: usize) -> String {
+        self.context.section(section).map_or("", |s| s.name).to_owned()
+    }
+
+    /// Decodes the instructions of every code section.
+    fn read_code(&mut self) -> Result<(), LoadError> {
+        // Sections do not overlap in an honest file; this bounds what a dishonest one makes us copy.
+        let mut room = crate::object::MAX_OBJECT;
+        for (index, section) in self.context.object.sections.iter().enumerate() {
+            let mut code = Code::default();
+            if section.kind.is_code() {
+                let (slots, rest) = section.data.as_chunks();
+                if !rest.is_empty() {
+                    return Err(self.malformed(index, section.size, "ends in the middle of an instruction"));
+                }
+                room = room
+                    .checked_sub(section.data.len())
+                    .ok_or_else(|| self.malformed(index, 0, "code sections overlap"))?;
+                code.insns = slots.iter().map(|slot| Insn::decode(*slot)).collect();
+                let slot = |r: &Relocation| r.offset / Insn::SIZE as u64;
+                for pair in section.relocations.windows(2) {
+                    if let [first, second] = pair
+                        && slot(first) == slot(second)
+                    {
+                        return Err(self.malformed(
+                            index,
+                            second.offset,
+                            "two relocations for one instruction",
+                        ));
+                    }
+                }
+                if let Some(r) = section.relocations.iter().find(|r| r.offset % Insn::SIZE as u64 != 0) {
+                    return Err(self.relocation(index, r, "offset is not that of an instruction"));
+                }
+            }
+            self.code.push(code);
+        }
+        Ok(())
+    }
+
+    /// Makes functions of the symbols.
+    fn read_functions(&mut self) -> Result<(), LoadError> {
+        for symbol in &self.context.object.symbols {
+            let Place::Section(section) = symbol.place else { continue };
+            let Some(kind) = self.context.section(section).map(|s| s.kind) else { continue };
+            if symbol.kind != SymbolKind::Func || !kind.is_code() {
+                continue;
+            }
+            let slots = self.code.get(section).map_or(0, |c| c.insns.len());
+            let size = Insn::SIZE as u64;
+            let aligned = symbol.value % size == 0 && symbol.size % size == 0;
+            let start = usize::try_from(symbol.value / size).ok().filter(|start| *start < slots);
+            let len = usize::try_from(symbol.size / size).ok();
+            let (true, Some(start), Some(len)) = (aligned, start, len) else {
+                return Err(self.malformed(section, symbol.value, "function is not made of instructions"));
+            };
+            if len > slots - start {
+                return Err(self.malformed(section, symbol.value, "function leaves its section"));
+            }
+            let entry = symbol.global && matches!(kind, SectionKind::Program { .. });
+            let index = self.functions.len();
+            if let Some(code) = self.code.get_mut(section) {
+                // Aliases are one function, under its first name.
+                let known = *code.functions.entry(start).or_insert(index);
+                if known == index {
+                    self.functions.push(Func { name: symbol.name, section, start, len, entry });
+                } else if let Some(known) = self.functions.get_mut(known) {
+                    known.entry |= entry;
+                    known.len = known.len.max(len);
+                }
+            }
+        }
+        // Assemblers may leave out sizes: such a function ends where the next begins.
+        for code in &self.code {
+            let mut end = code.insns.len();
+            for (start, index) in code.functions.iter().rev() {
+                if let Some(function) = self.functions.get_mut(*index)
+                    && function.len == 0
+                {
+                    function.len = end - start;
+                }
+                end = *start;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sorts source lines and CO-RE relocations by section.
+    fn read_info(&mut self) -> Result<(), LoadError> {
+        let context = self.context;
+        if context.ext.core.iter().map(|info| info.records.len()).sum::<usize>() > MAX_CORE {
+            return Err(LoadError::TooLarge { what: "CO-RE relocations", limit: MAX_CORE as u64 });
+        }
+        let by_name: HashMap<&str, usize> =
+            context.object.sections.iter().enumerate().map(|(index, s)| (s.name, index)).collect();
+        let slot = |offset: u32| offset as usize / Insn::SIZE;
+        for info in &context.ext.lines {
+            let Some(code) =
+                by_name.get(context.btf.string(info.section)).and_then(|i| self.code.get_mut(*i))
+            else {
+                continue;
+            };
+            code.lines.extend(&info.records);
+        }
+        for info in &context.ext.core {
+            let Some(code) =
+                by_name.get(context.btf.string(info.section)).and_then(|i| self.code.get_mut(*i))
+            else {
+                continue;
+            };
+            for record in &info.records {
+                let slot = slot(record.offset);
+                let Some(insn) = code.insns.get(slot) else { continue };
+                let next = code.insns.get(slot + 1).copied();
+                if let Err(reason) = core::check(&context.btf, record, *insn, next) {
+                    code.core.push((slot, record.kind, reason));
+                }
+            }
+        }
+        for code in &mut self.code {
+            code.lines.sort_by_key(|line| line.offset);
+            code.lines.dedup_by_key(|line| slot(line.offset));
+            code.core.sort_unstable();
+            code.core.dedup_by_key(|(slot, ..)| *slot);
+        }
+        Ok(())
+    }
+
+    /// Links every program; an optional one that cannot be linked is left out, unless a set asks
+    /// for it later.
+    pub(super) fn link_all(&mut self) -> Result<(), LoadError> {
+        for index in 0..self.functions.len() {
+            let Some(function) = self.functions.get(index).copied().filter(|f| f.entry) else { continue };
+            let kind = self.context.section(function.section).map(|s| s.kind);
+            match self.link(index) {
+                Ok(_) => {}
+                Err(LoadError::TooLarge { what, limit }) => return Err(LoadError::TooLarge { what, limit }),
+                Err(error) if matches!(kind, Some(SectionKind::Program { optional: true, .. })) => {
+                    self.notes.push(format!("optional program `{}` is left out: {error}", function.name));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// All programs made, sorted by section and place in it, and notes for the author.
+    pub(super) fn finish(mut self) -> (Vec<Arc<Program>>, Vec<String>) {
+        let mut programs: Vec<_> = std::mem::take(&mut self.programs).into_iter().collect();
+        programs.sort_by_key(|(index, _)| self.functions.get(*index).map(|f| (f.section, f.start)));
+        (programs.into_iter().map(|(_, program)| program).collect(), self.notes)
+    }
+
+    /// The program whose first instruction is at `address` of a section; `None` when no function
+    /// starts there or the section holds no programs.
+    pub(super) fn program_at(
+        &mut self,
+        section: usize,
+        address: u64,
+    ) -> Result<Option<Arc<Program>>, LoadError> {
+        let kind = self.context.section(section).map(|s| s.kind);
+        if !matches!(kind, Some(SectionKind::Program { .. })) {
+            return Ok(None);
+        }
+        match self.function_at(section, address) {
+            Some(function) => self.link(function).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The function that starts at a byte offset.
+    fn function_at(&self, section: usize, offset: u64) -> Option<usize> {
+        if !offset.is_multiple_of(Insn::SIZE as u64) {
+            return None;
+        }
+        let slot = usize::try_from(offset / Insn::SIZE as u64).ok()?;
+        self.code.get(section)?.functions.get(&slot).copied()
+    }
+
+    /// Links the program that starts with a function, unless that has been done.
+    fn link(&mut self, entry: usize) -> Result<Arc<Program>, LoadError> {
+        if let Some(program) = self.programs.get(&entry) {
+            return Ok(Arc::clone(program));
+        }
+        if self.programs.len() >= MAX_ITEMS || self.notes.len() >= MAX_ITEMS {
+            return Err(LoadError::TooLarge { what: "programs", limit: MAX_ITEMS as u64 });
+        }
+        let mut draft = Draft { order: vec![entry], ..Draft::default() };
+        draft.starts.insert(entry, 0);
+        let mut next = 0;
+        while let Some(&function) = draft.order.get(next) {
+            self.append(&mut draft, function)?;
+            next += 1;
+        }
+        for (slot, function) in std::mem::take(&mut draft.calls) {
+            let start = draft.starts.get(&function).copied().unwrap_or(0);
+            if let Some(insn) = draft.insns.get_mut(slot) {
+                // Programs have at most 2^20 slots.
+                insn.imm = (start as i64 - slot as i64 - 1) as i32;
+            }
+        }
+        let program = Arc::new(self.complete(draft, entry)?);
+        self.programs.insert(entry, Arc::clone(&program));
+        Ok(program)
+    }
+
+    fn complete(&self, draft: Draft, entry: usize) -> Result<Program, LoadError> {
+        let mut functions = Vec::with_capacity(draft.order.len());
+        for index in &draft.order {
+            let name = self.functions.get(*index).map_or("", |f| f.name).to_owned();
+            functions.push(Function { start: draft.starts.get(index).copied().unwrap_or(0), name });
+        }
+        validate::check_insns(&draft.insns, &functions).map_err(|error| {
+            let nth = functions.partition_point(|f| f.start <= error.slot).saturating_sub(1);
+            let start = functions.get(nth).map_or(0, |f| f.start);
+            let function = draft.order.get(nth).and_then(|index| self.functions.get(*index));
+            let slot = function.map_or(0, |f| f.start) + error.slot.saturating_sub(start);
+            LoadError::Instruction {
+                section: self.section_name(function.map_or(0, |f| f.section)),
+                offset: (slot * Insn::SIZE) as u64,
+                problem: error.problem.shifted(slot as i64 - error.slot as i64),
+            }
+        })?;
+        let function = self.functions.get(entry);
+        let section = function.and_then(|f| self.context.section(f.section));
+        Ok(Program {
+            name: function.map_or("", |f| f.name).to_owned(),
+            section: section.map_or("", |s| s.name).to_owned(),
+            sleepable: matches!(section.map(|s| s.kind), Some(SectionKind::Program { sleepable: true, .. })),
+            insns: draft.insns,
+            maps: draft.maps.iter().filter_map(|map| self.context.maps.get(*map).cloned()).collect(),
+            kfuncs: draft.kfuncs,
+            functions,
+            lines: draft.lines,
+        })
+    }
+
+    /// Appends a function's instructions, relocated but for references to functions.
+    fn append(&mut self, draft: &mut Draft, index: usize) -> Result<(), LoadError> {
+        let Some(function) = self.functions.get(index).copied() else { return Ok(()) };
+        let base = draft.insns.len();
+        draft.starts.insert(index, base);
+        if function.len > MAX_PROGRAM_SLOTS - base {
+            return Err(LoadError::TooLarge { what: "slots of a program", limit: MAX_PROGRAM_SLOTS as u64 });
+        }
+        self.room = self
+            .room
+            .checked_sub(function.len)
+            .ok_or(LoadError::TooLarge { what: "slots of all programs", limit: MAX_MODULE_SLOTS as u64 })?;
+        let range = function.start..function.start + function.len;
+        let (Some(code), Some(section)) =
+            (self.code.get(function.section), self.context.section(function.section))
+        else {
+            return Ok(());
+        };
+        let at = |slot: usize| (slot * Insn::SIZE) as u64;
+        let core = code.core.partition_point(|(slot, ..)| *slot < range.start);
+        if let Some(&(slot, kind, reason)) = code.core.get(core).filter(|(slot, ..)| *slot < range.end) {
+            let section = section.name.to_owned();
+            return Err(LoadError::UnsupportedCore { section, offset: at(slot), kind, reason });
+        }
+        draft.insns.extend_from_slice(code.insns.get(range.clone()).unwrap_or_default());
+        let first = section.relocations.partition_point(|r| r.offset < at(range.start));
+        let mut relocations = section.relocations.get(first..).unwrap_or_default().iter().peekable();
+        let mut slot = range.start;
+        while slot < range.end {
+            let target = base + slot - range.start;
+            let relocation = relocations.next_if(|r| r.offset == at(slot));
+            let wide = draft.insns.get(target).is_some_and(|insn| insn.is_wide());
+            match relocation {
+                Some(relocation) => self.relocate(draft, target, function.section, relocation)?,
+                None => self.leave(draft, target, &function, slot)?,
+            }
+            if wide && slot + 1 < range.end {
+                slot += 1;
+                if let Some(relocation) = relocations.next_if(|r| r.offset == at(slot)) {
+                    return Err(self.relocation(
+                        function.section,
+                        relocation,
+                        "lies inside a 64-bit immediate load",
+                    ));
+                }
+            }
+            slot += 1;
+        }
+        self.append_lines(draft, &function, base);
+        Ok(())
+    }
+
+    /// Appends the source lines of a function that has been put at slot `base`.
+    fn append_lines(&mut self, draft: &mut Draft, function: &Func<'d>, base: usize) {
+        let Some(code) = self.code.get(function.section) else { return };
+        let slot = |line: &LineInfo| line.offset as usize / Insn::SIZE;
+        let first = code.lines.partition_point(|line| slot(line) < function.start);
+        for line in code.lines.get(first..).unwrap_or_default() {
+            let Some(place) = slot(line).checked_sub(function.start).filter(|p| *p < function.len) else {
+                break;
+            };
+            let mut text = |offset: u32| {
+                let string = || Arc::from(self.context.btf.string(offset));
+                Arc::clone(self.texts.entry(offset).or_insert_with(string))
+            };
+            let (file, text) = (text(line.file), text(line.text));
+            let line = SourceLine { file, line: line.line, column: line.column, text };
+            draft.lines.push(LineEntry { slot: base + place, line });
+        }
+    }
+
+    /// An error about a relocation.
+    fn relocation(&self, section: usize, relocation: &Relocation, reason: &'static str) -> LoadError {
+        let symbol = self.context.object.symbols.get(relocation.symbol);
+        LoadError::Relocation {
+            section: self.section_name(section),
+            offset: relocation.offset,
+            kind: relocation.kind,
+            symbol: symbol.map_or("", |s| self.context.symbol_name(s)).to_owned(),
+            reason,
+        }
+    }
+
+    /// Handles an instruction without relocation: calls of helpers, and of functions in the same
+    /// section whose distance the compiler knew.
+    fn leave(
+        &self,
+        draft: &mut Draft,
+        target: usize,
+        function: &Func<'d>,
+        slot: usize,
+    ) -> Result<(), LoadError> {
+        let Some(insn) = draft.insns.get(target).copied() else { return Ok(()) };
+        let section = || self.section_name(function.section);
+        let offset = (slot * Insn::SIZE) as u64;
+        let local = match (insn.code, insn.src) {
+            (op::CALL_IMM, pseudo::CALL_HELPER) => {
+                let known = u32::try_from(insn.imm).is_ok_and(|id| self.helpers.contains(&id));
+                if !known {
+                    return Err(LoadError::UnknownHelper { section: section(), offset, id: insn.imm });
+                }
+                false
+            }
+            (op::CALL_IMM, pseudo::CALL_LOCAL) | (op::LDDW, pseudo::FUNC) => true,
+            (op::CALL_IMM, src) => return Err(LoadError::Unlinked { section: section(), offset, src }),
+            (op::LDDW, src) if src != pseudo::IMM64 => {
+                return Err(LoadError::Unlinked { section: section(), offset, src });
+            }
+            _ => false,
+        };
+        if local {
+            let callee = slot as i64 + 1 + i64::from(insn.imm);
+            let found = usize::try_from(callee)
+                .ok()
+                .and_then(|callee| self.code.get(function.section)?.functions.get(&callee).copied());
+            let Some(found) = found else {
+                let problem = validate::InsnProblem::NotAFunction { target: callee };
+                return Err(LoadError::Instruction { section: section(), offset, problem });
+            };
+            draft.refer(target, found);
+        }
+        Ok(())
+    }
+
+    /// Applies a relocation to the instruction at slot `target` of the draft.
+    fn relocate(
+        &self,
+        draft: &mut Draft,
+        target: usize,
+        section: usize,
+        relocation: &Relocation,
+    ) -> Result<(), LoadError> {
+        let bad = |reason| self.relocation(section, relocation, reason);
+        let symbol = self.context.object.symbols.get(relocation.symbol);
+        let symbol = *symbol.ok_or_else(|| bad("there is no such symbol"))?;
+        let insn = draft.insns.get(target).copied().unwrap_or_default();
+        match (relocation.kind, insn.code) {
+            (reloc::R_BPF_64_32, op::CALL_IMM) => {
+                self.relocate_call(draft, target, insn, section, relocation, &symbol)
+            }
+            (reloc::R_BPF_64_64, op::LDDW) => {
+                let second = draft.insns.get(target + 1).copied();
+                let second = second.ok_or_else(|| bad("64-bit immediate load is cut short"))?;
+                if second.imm != 0 && second.imm != insn.imm >> 31 {
+                    return Err(bad("addend does not fit 32 bits"));
+                }
+                let (src, low, high) =
+                    self.relocate_wide(draft, target, insn, section, relocation, &symbol)?;
+                if let Some(insn) = draft.insns.get_mut(target) {
+                    (insn.src, insn.imm) = (src, low);
+                }
+                if let Some(second) = draft.insns.get_mut(target + 1) {
+                    second.imm = high;
+                }
+                Ok(())
+            }
+            (reloc::R_BPF_64_32, _) => Err(bad("instruction is not a call")),
+            (reloc::R_BPF_64_64, _) => Err(bad("instruction is not a 64-bit immediate load")),
+            _ => Err(bad("type does not apply to instructions")),
+        }
+    }
+
+    fn relocate_call(
+        &self,
+        draft: &mut Draft,
+        target: usize,
+        insn: Insn,
+        section: usize,
+        relocation: &Relocation,
+        symbol: &Symbol<'d>,
+    ) -> Result<(), LoadError> {
+        let (src, imm) = match symbol.place {
+            Place::Undefined => match self.external(section, relocation, symbol)? {
+                External::Kfunc(kfunc) => (pseudo::CALL_KFUNC, draft.kfunc(kfunc)),
+                External::Absent => (pseudo::CALL_HELPER, POISON_CALL),
+            },
+            Place::Section(index) if self.context.meanings.get(index) == Some(&Meaning::Code) => {
+                // The immediate counts slots from the one after the symbol's.
+                let distance = (i64::from(insn.imm) + 1) * Insn::SIZE as i64;
+                let function = symbol
+                    .value
+                    .checked_add_signed(distance)
+                    .and_then(|offset| self.function_at(index, offset))
+                    .ok_or_else(|| self.relocation(section, relocation, "no function starts there"))?;
+                draft.refer(target, function);
+                (pseudo::CALL_LOCAL, 0)
+            }
+            _ => return Err(self.relocation(section, relocation, "call of something that is not code")),
+        };
+        if let Some(insn) = draft.insns.get_mut(target) {
+            (insn.src, insn.imm) = (src, imm);
+        }
+        Ok(())
+    }
+
+    /// Source field and both halves of a 64-bit immediate load.
+    fn relocate_wide(
+        &self,
+        draft: &mut Draft,
+        target: usize,
+        insn: Insn,
+        section: usize,
+        relocation: &Relocation,
+        symbol: &Symbol<'d>,
+    ) -> Result<(u8, i32, i32), LoadError> {
+        let bad = |reason| self.relocation(section, relocation, reason);
+        let index = match symbol.place {
+            Place::Undefined => {
+                let known = matches!(self.external(section, relocation, symbol)?, External::Kfunc(_));
+                return Ok((pseudo::IMM64, i32::from(known), 0));
+            }
+            Place::Absolute => return Err(bad("symbol lies in no section")),
+            Place::Section(index) => index,
+        };
+        let outside = || bad("address lies outside its section");
+        let offset = symbol.value.checked_add_signed(i64::from(insn.imm)).ok_or_else(outside)?;
+        match self.context.meanings.get(index) {
+            Some(Meaning::Code) => {
+                let function =
+                    self.function_at(index, offset).ok_or_else(|| bad("no function starts there"))?;
+                draft.refer(target, function);
+                Ok((pseudo::FUNC, 0, 0))
+            }
+            Some(Meaning::Maps) => {
+                let map = self.context.map_at.get(&offset).ok_or_else(|| bad("no map starts there"))?;
+                Ok((pseudo::MAP, draft.map(*map), 0))
+            }
+            Some(Meaning::Data(map)) => {
+                let size = self.context.section(index).map_or(0, |s: &Section<'_>| s.size);
+                let offset = i32::try_from(offset).ok().filter(|_| offset < size).ok_or_else(outside)?;
+                Ok((pseudo::MAP_VALUE, draft.map(*map), offset))
+            }
+            _ => Err(bad("address of something that is neither map, variable nor function")),
+        }
+    }
+
+    /// Finds what an undefined symbol means.
+    fn external(
+        &self,
+        section: usize,
+        relocation: &Relocation,
+        symbol: &Symbol<'d>,
+    ) -> Result<External, LoadError> {
+        let name = symbol.name;
+        if let Some(kfunc) = self.kfuncs.get(name) {
+            return Ok(External::Kfunc(kfunc));
+        }
+        let (section, offset, name) = (self.section_name(section), relocation.offset, name.to_owned());
+        if self.kconfig.contains(symbol.name) {
+            Err(LoadError::Kconfig { section, offset, name })
+        } else if symbol.weak {
+            Ok(External::Absent)
+        } else if self.variables.contains(symbol.name) {
+            Err(LoadError::KernelVariable { section, offset, name })
+        } else if LIBRARY.contains(&symbol.name) {
+            Err(LoadError::LibraryCall { section, offset, name })
+        } else {
+            Err(LoadError::UnknownKfunc { section, offset, name })
+        }
+    }
+}
