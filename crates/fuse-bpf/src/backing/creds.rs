@@ -35,40 +35,41 @@ pub struct ActAs {
     _thread: PhantomData<*const ()>,
 }
 
-/// Leaves an id as it is.
-const KEEP: u32 = u32::MAX;
-
-fn uid(raw: u32) -> Uid {
-    Uid::from_raw(raw)
-}
-
 fn set_uid(effective: u32) -> rustix::io::Result<()> {
-    set_thread_res_uid(uid(KEEP), uid(effective), uid(KEEP))
+    set_thread_res_uid(None, Uid::from_raw(effective), None)
 }
 
 fn set_gid(effective: u32) -> rustix::io::Result<()> {
-    let gid = Gid::from_raw;
-    set_thread_res_gid(gid(KEEP), gid(effective), gid(KEEP))
+    set_thread_res_gid(None, Gid::from_raw(effective), None)
 }
+
+/// An id the kernel uses for "leave it as it is", which nobody has.
+const NOBODY: u32 = u32::MAX;
 
 /// The supplementary groups of a thread, from `/proc`; none when it is gone.
 fn groups_of(pid: u32) -> Vec<Gid> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // A process may have any bytes in its name.
+    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
     let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
-    line.split_ascii_whitespace().filter_map(|g| g.parse().ok()).map(Gid::from_raw).collect()
+    line.split_ascii_whitespace().filter_map(|g| g.parse().ok()).filter(|g| *g != NOBODY).map(Gid::from_raw).collect()
 }
 
 impl ActAs {
     /// Takes on the ids of `caller`; `None` when there is nothing to do, since the caller is root as we are.
     pub(super) fn begin(caller: &Caller) -> Result<Option<ActAs>, Errno> {
-        if caller.uid == 0 && caller.gid == 0 || ACTING.get().is_some() {
+        if caller.uid == NOBODY || caller.gid == NOBODY {
+            return Err(Errno::EOVERFLOW);
+        }
+        if ACTING.get() == Some((caller.uid, caller.gid)) || caller.uid == 0 && caller.gid == 0 {
             return Ok(None);
         }
+        debug_assert!(ACTING.get().is_none(), "a thread acts for one caller at a time");
         let guard = ActAs { _thread: PhantomData };
         ACTING.set(Some((caller.uid, caller.gid)));
         // Groups and gid first: they need the capabilities that go with the uid.
         let mut groups = groups_of(caller.pid);
-        groups.extend(caller.group.map(Gid::from_raw));
+        groups.extend(caller.group.filter(|group| *group != NOBODY).map(Gid::from_raw));
         set_thread_groups(&groups)?;
         set_gid(caller.gid)?;
         if caller.uid != 0 {
