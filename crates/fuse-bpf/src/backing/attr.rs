@@ -91,12 +91,19 @@ impl Backing {
         if has(fattr::SIZE) {
             self.truncate(&fd, file, set.size)?;
         }
-        let nothing = fattr::MODE | fattr::SIZE | fattr::ATIME | fattr::MTIME | fattr::ATIME_NOW | fattr::MTIME_NOW;
-        if has(fattr::UID | fattr::GID) || !has(nothing) {
-            // A chown that changes no owner still clears setuid and setgid.
+        if has(fattr::UID | fattr::GID) {
             let uid = has(fattr::UID).then(|| Uid::from_raw(set.uid));
             let gid = has(fattr::GID).then(|| Gid::from_raw(set.gid));
             rustix::fs::chownat(&*fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
+        }
+        const OTHERS: u32 = fattr::MODE | fattr::SIZE | fattr::ATIME | fattr::MTIME | fattr::ATIME_NOW | fattr::MTIME_NOW;
+        if !has(fattr::UID | fattr::GID | OTHERS) {
+            // A chown that changes no owner clears setuid and setgid. The kernel also sends this before a write; the
+            // writer need not be the owner, and the write clears them then.
+            match rustix::fs::chownat(&*fd, c"", None, None, AtFlags::EMPTY_PATH) {
+                Ok(()) | Err(rustix::io::Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         if has(fattr::MODE) {
             rustix::fs::chmod(self.proc_path(&fd), Mode::from_raw_mode(set.mode & 0o7777))?;

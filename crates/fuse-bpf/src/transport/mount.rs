@@ -212,6 +212,11 @@ fn explain(stderr: &str) -> String {
     if said.contains("user_allow_other") {
         return "other users may be let in only if /etc/fuse.conf has the line `user_allow_other`".to_owned();
     }
+    if said.contains("/dev/fuse: Permission denied") {
+        return "/dev/fuse is closed to ordinary users; open it as root (`chmod 666 /dev/fuse`), as the package fuse3 does \
+                where udev runs"
+            .to_owned();
+    }
     if said.contains("Permission denied") || said.contains("no write access") {
         return format!("{said} (the mount point must be writable by you)");
     }
