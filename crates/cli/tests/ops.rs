@@ -20,14 +20,14 @@
 mod cases;
 mod twin;
 
-use twin::mount::{self, Mount};
-use twin::{Case, Sides, USER};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use twin::mount::{self, Mount};
+use twin::{Case, NOBODY, Sides, USER};
 
 /// One of the settings above.
 #[derive(Debug, Clone, Copy)]
@@ -81,12 +81,14 @@ fn main() -> ExitCode {
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // Unmounts; `exit` would not.
+    let mut clean = true;
     for stage in &stages {
-        stage.end();
+        if let Err(error) = stage.end() {
+            say(&format!("{}: {error}", stage.setting.name));
+            clean = false;
+        }
     }
-    drop(stages);
-    conclusion.exit_code()
+    if clean { conclusion.exit_code() } else { ExitCode::FAILURE }
 }
 
 fn say(text: &str) {
@@ -102,7 +104,7 @@ fn settings() -> Vec<Setting> {
         all.push(Setting { name: "twin-other", uid: Some(USER), ..plain });
     }
     for (name, by_user, uid) in
-        [("root", false, None), ("other", false, Some(USER)), ("user", true, root.then_some(USER))]
+        [("root", false, None), ("other", false, Some(USER)), ("user", true, root.then_some(NOBODY))]
     {
         if !by_user && !root {
             say(&format!("skipped: {name}, {name}+filter: need root"));
@@ -167,12 +169,24 @@ impl Stage {
 
     fn test(&self, case: &Case) -> Result<(), Failed> {
         let sides = self.sides()?;
-        let found = twin::compare(sides, case, cases::INHERENT)?;
-        if found.is_empty() { Ok(()) } else { Err(found.join("\n").into()) }
+        if let Some(said) = self.post_mortem() {
+            return Err(said.into());
+        }
+        let mut found = twin::compare(sides, case, cases::INHERENT)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        found.extend(self.post_mortem());
+        Err(found.join("\n").into())
     }
 
-    fn end(&self) {
-        drop(self.mount.lock().unwrap_or_else(PoisonError::into_inner).take());
+    fn post_mortem(&self) -> Option<String> {
+        self.mount.lock().unwrap_or_else(PoisonError::into_inner).as_mut()?.post_mortem()
+    }
+
+    fn end(&self) -> Result<(), String> {
+        let mount = self.mount.lock().unwrap_or_else(PoisonError::into_inner).take();
+        mount.map_or(Ok(()), Mount::end)
     }
 }
 

@@ -65,4 +65,25 @@ pub(crate) static INHERENT: &[Inherent] = &[
         filtered: false,
         reason: "the kernel's FUSE client refuses the mode before any server is asked",
     },
+    Inherent {
+        case: "mknod_devices",
+        label: "stranger",
+        mount: "EPERM",
+        filtered: false,
+        reason: "the kernel asks for the capability before it asks the server, who would say EACCES",
+    },
+    Inherent {
+        case: "open_permission",
+        label: "no atime",
+        mount: "EPERM",
+        filtered: false,
+        reason: "the kernel looks at O_NOATIME before it asks the server, who would say EACCES",
+    },
+    Inherent {
+        case: "chown_clears_suid",
+        label: "chown nothing",
+        mount: "*",
+        filtered: false,
+        reason: "a chown(2) that changes neither owner nor group is not told to the server",
+    },
 ];

@@ -1,7 +1,7 @@
 //! Extended attributes and access control lists.
 
 use super::cases;
-use crate::twin::{Cx, STRANGER, USER, chmod, digest};
+use crate::twin::{Cx, STRANGER, USER, chmod, digest, sys};
 use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, mknodat, open};
 use std::fs;
 use std::io;
@@ -27,6 +27,7 @@ impl Cx {
         let mut value = vec![0; 65536];
         let got = rustix::fs::lgetxattr(self.at(name), xattr, &mut value[..]);
         self.value(label, got.map(|len| digest(&value[..len])));
+        self.value("its size", sys::xattr_size(&self.at(name), xattr));
     }
 
     fn list(&self, label: &str, name: &str) {
@@ -38,6 +39,7 @@ impl Cx {
             all.join(" ")
         });
         self.value(label, got);
+        self.value("their size", sys::xattr_list_size(&self.at(name)));
     }
 }
 
@@ -130,7 +132,7 @@ fn setxattr_kinds(cx: &Cx) {
 fn getxattr_sizes(cx: &Cx) {
     cx.file("f", "");
     cx.put("f", "user.ten", b"0123456789");
-    for len in [0, 1, 9, 10, 11, 100] {
+    for len in [1, 9, 10, 11, 100] {
         let mut value = vec![0; len];
         let got = rustix::fs::getxattr(cx.at("f"), "user.ten", &mut value[..]);
         cx.value(&format!("into {len}"), got);
@@ -138,7 +140,6 @@ fn getxattr_sizes(cx: &Cx) {
     }
     cx.get("absent", "f", "user.absent");
     cx.get("missing file", "missing", "user.x");
-    cx.value("size of an absent one", rustix::fs::getxattr(cx.at("f"), "user.absent", &mut [0u8; 0]));
     cx.drop_caches();
     cx.get("kept", "f", "user.ten");
     cx.check("rename", fs::rename(cx.at("f"), cx.at("g")));
@@ -171,12 +172,11 @@ fn getxattr_permission(cx: &Cx) {
 fn listxattr_names(cx: &Cx) {
     cx.file("f", "");
     cx.list("none", "f");
-    cx.value("size of none", rustix::fs::listxattr(cx.at("f"), &mut [0u8; 0]));
     for name in ["user.a", "user.bb", "user.\u{20ac}", "trusted.t"] {
         cx.put("f", name, b"v");
     }
     cx.list("some", "f");
-    for len in [0, 1, 10, 24, 25, 100] {
+    for len in [1, 10, 24, 25, 100] {
         cx.value(&format!("into {len}"), rustix::fs::listxattr(cx.at("f"), &mut vec![0u8; len][..]));
     }
     cx.list("missing", "missing");

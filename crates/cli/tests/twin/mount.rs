@@ -1,10 +1,10 @@
 //! Mounts made by the real binary, and their end.
 
-use super::{chmod, sys, wait_for};
+use super::{EXTRA_GROUP, chmod, sys, wait_for};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Mount {
     daemon: Child,
     at: PathBuf,
+    log: PathBuf,
 }
 
 /// The program under test; another one that takes the same arguments can be named in the environment.
@@ -62,17 +63,25 @@ impl Mount {
         let log = scratch.join("daemon.log");
         let out = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let err = out.try_clone().map_err(|error| error.to_string())?;
-        let mut command = Command::new(&program);
+        let mut command = match user {
+            // Who is in the same groups as those who run the cases.
+            Some(uid) => {
+                let mut command = Command::new("setpriv");
+                command.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+                command.args([format!("--groups={EXTRA_GROUP}"), "--".into()]).arg(&program);
+                command.env("HOME", scratch).env_remove("XDG_RUNTIME_DIR");
+                command
+            }
+            None => Command::new(&program),
+        };
         command.arg("mount");
         if let Some(path) = &filter {
             command.arg("--filter").arg(path);
         }
         command.arg(lower).arg(at).stdin(Stdio::null()).stdout(out).stderr(err).current_dir("/");
-        if let Some(uid) = user {
-            command.uid(uid).gid(uid).env("HOME", scratch).env_remove("XDG_RUNTIME_DIR");
-        }
         let daemon = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
-        let mut mount = Mount { daemon, at: at.to_owned() };
+        let mut mount = Mount { daemon, at: at.to_owned(), log: log.clone() };
+        let outside = fs::metadata(scratch).map(|meta| meta.dev());
         let start = Instant::now();
         let told = |what: &str| {
             let log = fs::read_to_string(&log).unwrap_or_default();
@@ -82,7 +91,12 @@ impl Mount {
             if let Ok(Some(status)) = mount.daemon.try_wait() {
                 return Err(told(&format!("ended early: {status}")));
             }
-            if mounted(at) && (user.is_some() || fs::metadata(at).is_ok()) {
+            // Root may not look into the mount of another user, and does not have to.
+            let answers = match fs::metadata(at) {
+                Ok(meta) => outside.as_ref().is_ok_and(|outside| *outside != meta.dev()),
+                Err(error) => user.is_some() && error.kind() == std::io::ErrorKind::PermissionDenied,
+            };
+            if answers && mounted(at) {
                 return Ok(mount);
             }
             if start.elapsed() > PATIENCE {
@@ -90,6 +104,38 @@ impl Mount {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Mount {
+    /// What the server said before it ended, if it has.
+    pub(crate) fn post_mortem(&mut self) -> Option<String> {
+        let status = self.daemon.try_wait().ok()??;
+        Some(format!("the server ended: {status}; it said\n{}", self.said()))
+    }
+
+    /// Ends the server. It must unmount, end by itself, and have had nothing to say.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        sys::signal(&mut self.daemon, libc::SIGTERM);
+        let status = wait_for(&mut self.daemon, Duration::from_secs(5));
+        let (said, mounted) = (self.said(), mounted(&self.at));
+        match status {
+            Some(status) if status.success() && !mounted && !said.contains("panicked") => Ok(()),
+            status => Err(format!("SIGTERM: {status:?}, still mounted: {mounted}; the server said\n{said}")),
+        }
+    }
+
+    fn said(&self) -> String {
+        let said =
+            fs::read(&self.log).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+        if said.len() <= 8000 {
+            return said;
+        }
+        let (start, end): (String, String) = (
+            said.chars().take(4000).collect(),
+            said.chars().skip(said.chars().count().saturating_sub(4000)).collect(),
+        );
+        format!("{start}\n(...)\n{end}")
     }
 }
 
@@ -129,7 +175,7 @@ fn unescape(path: &[u8]) -> Vec<u8> {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        sys::signal(&self.daemon, libc::SIGTERM);
+        sys::signal(&mut self.daemon, libc::SIGTERM);
         if wait_for(&mut self.daemon, Duration::from_secs(5)).is_none() {
             drop(self.daemon.kill());
             let _ = wait_for(&mut self.daemon, Duration::from_secs(5));

@@ -310,10 +310,10 @@ pub(crate) fn detach(path: &Path) {
     }
 }
 
-/// Sends a signal to a child of this process that has not been reaped.
-pub(crate) fn signal(child: &std::process::Child, signal: i32) {
-    if let Ok(pid) = i32::try_from(child.id()) {
-        // SAFETY: plain integers; the child has not been reaped.
+/// Sends a signal to a child of this process, unless it has ended.
+pub(crate) fn signal(child: &mut std::process::Child, signal: i32) {
+    if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
+        // SAFETY: plain integers; the child has not been reaped, so the id is its own.
         unsafe { libc::kill(pid, signal) };
     }
 }
@@ -344,4 +344,18 @@ impl Aligned {
     pub(crate) fn get(&mut self) -> &mut [u8] {
         &mut self.bytes[self.at..self.at + self.len]
     }
+}
+
+/// How long the value is: lgetxattr(2) without a buffer.
+pub(crate) fn xattr_size(path: &Path, name: &str) -> io::Result<isize> {
+    let (path, name) = (c_path(path)?, c_path(Path::new(name))?);
+    // SAFETY: valid C strings, and no buffer of no length.
+    cvt(unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), ptr::null_mut(), 0) })
+}
+
+/// How long the list of names is: llistxattr(2) without a buffer.
+pub(crate) fn xattr_list_size(path: &Path) -> io::Result<isize> {
+    let path = c_path(path)?;
+    // SAFETY: a valid C string, and no buffer of no length.
+    cvt(unsafe { libc::llistxattr(path.as_ptr(), ptr::null_mut(), 0) })
 }
