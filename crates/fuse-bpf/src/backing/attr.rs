@@ -4,7 +4,9 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, StatxFlags, Timespec, Timestamps, Uid, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{
+    Access, AtFlags, Gid, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
+};
 
 use super::node::{Node, stat};
 use super::{Backing, File, sys};
@@ -49,12 +51,28 @@ impl Backing {
     /// # Errors
     ///
     /// Those of statx(2).
-    pub fn statx(&self, node: &Node, file: Option<&File>, mask: u32, flags: u32) -> Result<fuse_statx, Errno> {
-        let sync = AtFlags::from_bits_retain(flags & (AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC).bits());
+    pub fn statx(
+        &self,
+        node: &Node,
+        file: Option<&File>,
+        mask: u32,
+        flags: u32,
+    ) -> Result<fuse_statx, Errno> {
+        let sync =
+            AtFlags::from_bits_retain(flags & (AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC).bits());
         let known = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
         let mask = StatxFlags::from_bits_retain(mask) & known;
-        let x = rustix::fs::statx(self.target(node, file)?, c"", AtFlags::EMPTY_PATH | sync, mask | StatxFlags::INO)?;
-        let time = |t: rustix::fs::StatxTimestamp| fuse_sx_time { tv_sec: t.tv_sec, tv_nsec: t.tv_nsec, __reserved: 0 };
+        let x = rustix::fs::statx(
+            self.target(node, file)?,
+            c"",
+            AtFlags::EMPTY_PATH | sync,
+            mask | StatxFlags::INO,
+        )?;
+        let time = |t: rustix::fs::StatxTimestamp| fuse_sx_time {
+            tv_sec: t.tv_sec,
+            tv_nsec: t.tv_nsec,
+            __reserved: 0,
+        };
         Ok(fuse_statx {
             mask: x.stx_mask & known.bits(),
             blksize: x.stx_blksize,
@@ -84,7 +102,12 @@ impl Backing {
     /// # Errors
     ///
     /// Those of chmod(2), chown(2), truncate(2) and utimensat(2).
-    pub fn setattr(&self, node: &Node, file: Option<&File>, set: &fuse_setattr_in) -> Result<fuse_attr, Errno> {
+    pub fn setattr(
+        &self,
+        node: &Node,
+        file: Option<&File>,
+        set: &fuse_setattr_in,
+    ) -> Result<fuse_attr, Errno> {
         let has = |bit| set.valid & bit != 0;
         let fd = self.nodes.fd(node)?;
         // In this order: whoever gives a file away or closes it to themselves may still do the rest.
@@ -96,7 +119,8 @@ impl Backing {
             let gid = has(fattr::GID).then(|| Gid::from_raw(set.gid));
             rustix::fs::chownat(&*fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
         }
-        const OTHERS: u32 = fattr::MODE | fattr::SIZE | fattr::ATIME | fattr::MTIME | fattr::ATIME_NOW | fattr::MTIME_NOW;
+        const OTHERS: u32 =
+            fattr::MODE | fattr::SIZE | fattr::ATIME | fattr::MTIME | fattr::ATIME_NOW | fattr::MTIME_NOW;
         if !has(fattr::UID | fattr::GID | OTHERS) {
             // A chown that changes no owner clears setuid and setgid. The kernel also sends this before a write; the
             // writer need not be the owner, and the write clears them then.

@@ -335,7 +335,13 @@ impl Backing {
     /// # Errors
     ///
     /// `ENOTTY` for any other ioctl.
-    pub fn ioctl(&self, file: &File, command: u32, input: &[u8], out: &mut [u8]) -> Result<(i32, usize), Errno> {
+    pub fn ioctl(
+        &self,
+        file: &File,
+        command: u32,
+        input: &[u8],
+        out: &mut [u8],
+    ) -> Result<(i32, usize), Errno> {
         let known = IOCTLS.iter().find(|ioctl| ioctl.command == command).ok_or(Errno::ENOTTY)?;
         let mut value = [0; 32];
         if known.sets {

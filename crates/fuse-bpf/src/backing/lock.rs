@@ -77,7 +77,8 @@ impl Ranges {
 
     /// What keeps another owner from locking a range.
     fn conflict(&self, owner: u64, start: u64, end: u64, write: bool) -> Option<&Range> {
-        let overlaps = |r: &&Range| r.owner != owner && r.start <= end && r.end >= start && (write || r.write);
+        let overlaps =
+            |r: &&Range| r.owner != owner && r.start <= end && r.end >= start && (write || r.write);
         self.0.iter().filter(overlaps).min_by_key(|range| range.start)
     }
 }
@@ -207,14 +208,13 @@ const WHOLE: fuse_file_lock = fuse_file_lock { start: 0, end: u64::MAX, r#type: 
 impl Table {
     /// Drops all record locks of an owner on an inode, and its description unless somebody waits with it.
     fn forget(&mut self, key: Key) {
-        if let Some(fd) = self.descriptions.remove(&key) {
-            if Arc::strong_count(&fd) > 1 {
+        if let Some(fd) = self.descriptions.remove(&key)
+            && Arc::strong_count(&fd) > 1 {
                 if let Err(error) = description_lock(&fd, LockCommand::Set, &WHOLE) {
                     tracing::error!("record locks stay although their owner closed the file: {error}");
                 }
                 self.descriptions.insert(key, fd);
             }
-        }
         let (node, owner) = key;
         if let Some(ranges) = self.ranges.get_mut(&node) {
             ranges.0.retain(|range| range.owner != owner);
@@ -303,9 +303,16 @@ impl Backing {
         {
             let table = self.locks.shared.table();
             let held = table.ranges.get(&node);
-            if let Some(range) = held.and_then(|r| r.conflict(owner, lock.start, lock.end, lock.r#type == WRITE)) {
+            if let Some(range) =
+                held.and_then(|r| r.conflict(owner, lock.start, lock.end, lock.r#type == WRITE))
+            {
                 let kind = if range.write { WRITE } else { READ };
-                return Ok(fuse_file_lock { start: range.start, end: range.end, r#type: kind, pid: range.pid });
+                return Ok(fuse_file_lock {
+                    start: range.start,
+                    end: range.end,
+                    r#type: kind,
+                    pid: range.pid,
+                });
             }
         }
         let fd = self.description(file.node(), owner)?;

@@ -161,8 +161,8 @@ impl Backing {
             Policy::Auto => probe_handles(&root, &proc_fds),
             Policy::Never => None,
         };
-        let (nodes, root) =
-            Nodes::new(root, limit, handles).map_err(|source| BackingError::Examine { path: path(), source })?;
+        let (nodes, root) = Nodes::new(root, limit, handles)
+            .map_err(|source| BackingError::Examine { path: path(), source })?;
         Ok(Arc::new(Backing {
             nodes: Arc::new(nodes),
             root,

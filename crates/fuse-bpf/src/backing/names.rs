@@ -148,7 +148,14 @@ impl Backing {
     /// # Errors
     ///
     /// Those of renameat2(2).
-    pub fn rename(&self, dir: &Node, name: &CStr, to: &Node, new_name: &CStr, flags: u32) -> Result<(), Errno> {
+    pub fn rename(
+        &self,
+        dir: &Node,
+        name: &CStr,
+        to: &Node,
+        new_name: &CStr,
+        flags: u32,
+    ) -> Result<(), Errno> {
         check_name(name)?;
         check_name(new_name)?;
         let (from_fd, to_fd) = (self.nodes.fd(dir)?, self.nodes.fd(to)?);
@@ -205,7 +212,13 @@ impl Backing {
     /// # Errors
     ///
     /// Those of openat(2) with `O_TMPFILE`.
-    pub fn tmpfile(&self, dir: &Node, mode: u32, umask: u32, flags: u32) -> Result<(Entry, Arc<File>), Errno> {
+    pub fn tmpfile(
+        &self,
+        dir: &Node,
+        mode: u32,
+        umask: u32,
+        flags: u32,
+    ) -> Result<(Entry, Arc<File>), Errno> {
         let dir_fd = self.nodes.fd(dir)?;
         let open = super::file::lower_flags(flags) | OFlags::TMPFILE | OFlags::CLOEXEC;
         let open = open | OFlags::from_bits_retain(flags & libc::O_EXCL.cast_unsigned());

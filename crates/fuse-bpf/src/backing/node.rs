@@ -170,7 +170,11 @@ fn shard(key: u64) -> usize {
 
 impl Nodes {
     /// A table whose root is `root`.
-    pub(super) fn new(root: OwnedFd, limit: usize, handles: Option<OwnedFd>) -> Result<(Nodes, Arc<Node>), Errno> {
+    pub(super) fn new(
+        root: OwnedFd,
+        limit: usize,
+        handles: Option<OwnedFd>,
+    ) -> Result<(Nodes, Arc<Node>), Errno> {
         let stat = stat(&root)?;
         let nodes = Nodes {
             by_identity: std::array::from_fn(|_| Mutex::default()),
@@ -294,10 +298,14 @@ impl Nodes {
             (state.handle.clone(), state.parent, state.name.clone())
         };
         let fd = match (&self.handles, handle) {
-            (Some(mount), Some(handle)) => self.with_descriptors(|| Ok(privileged(|| handle.open(mount))?))?,
+            (Some(mount), Some(handle)) => {
+                self.with_descriptors(|| Ok(privileged(|| handle.open(mount))?))?
+            }
             _ => {
                 let parent = self.get(parent)?;
-                let Some(parent_fd) = parent.state().fd.clone() else { return Ok(Opened::ParentFirst(parent)) };
+                let Some(parent_fd) = parent.state().fd.clone() else {
+                    return Ok(Opened::ParentFirst(parent));
+                };
                 parent.used.store(true, Ordering::Relaxed);
                 let open = || privileged(|| open_path(&*parent_fd, &name));
                 self.with_descriptors(open).map_err(|error| match error {

@@ -41,7 +41,8 @@ impl FileHandle {
         let fd = fd.as_fd();
         // SAFETY: the descriptor is open for the call, the path is a C string, `target` points to a `file_handle`
         // header followed by as many bytes as its `handle_bytes` says, and `mount` is a valid place for an int.
-        let result = unsafe { libc::name_to_handle_at(fd.as_raw_fd(), path, target, &mut mount, libc::AT_EMPTY_PATH) };
+        let result =
+            unsafe { libc::name_to_handle_at(fd.as_raw_fd(), path, target, &mut mount, libc::AT_EMPTY_PATH) };
         if result != 0 {
             return Err(last_error());
         }

@@ -153,14 +153,12 @@ impl Server {
     /// when it is used.
     pub(super) fn reply_plus(&self, call: &mut Call<'_>, name: &[u8]) {
         let mut out = fuse_entry_out::default();
-        if name != b"." && name != b".." && may_carry_entries(call) {
-            if let Ok(entry) = self.entry_of_record(call, name) {
-                if let Ok(chain) = self.attach(&call.chain, None, &entry.node) {
+        if name != b"." && name != b".." && may_carry_entries(call)
+            && let Ok(entry) = self.entry_of_record(call, name)
+                && let Ok(chain) = self.attach(&call.chain, None, &entry.node) {
                     out = self.entry_out(&entry, &call.chain, &chain);
                     call.entries.push(entry);
                 }
-            }
-        }
         let bytes = zerocopy::IntoBytes::as_bytes(&out);
         if let Some(to) = call.data.get_mut(call.data_len..call.data_len + bytes.len()) {
             to.copy_from_slice(bytes);
@@ -237,9 +235,12 @@ impl Server {
                 reply.none();
             }
             "BATCH_FORGET" => {
-                let count = read::<fuse_batch_forget_in>(request.input).map_or(0, |batch| batch.count as usize);
+                let count =
+                    read::<fuse_batch_forget_in>(request.input).map_or(0, |batch| batch.count as usize);
                 let one = size_of::<fuse_forget_one>();
-                for forget in request.payload.chunks_exact(one).take(count).filter_map(read::<fuse_forget_one>) {
+                for forget in
+                    request.payload.chunks_exact(one).take(count).filter_map(read::<fuse_forget_one>)
+                {
                     self.backing.forget(forget.nodeid, forget.nlookup);
                 }
                 reply.none();
@@ -272,7 +273,8 @@ impl Server {
             Ok(call) => call,
             Err(error) => return reply.error(error),
         };
-        let result = self.rounds(&mut call, machine, &caller(&header, request.group), (run, finish, as_caller));
+        let result =
+            self.rounds(&mut call, machine, &caller(&header, request.group), (run, finish, as_caller));
         if let Err(error) = result {
             // What the call found, made or opened is given back when it is dropped.
             return reply.error(error);
