@@ -116,8 +116,7 @@ impl Builder {
     /// When the source or the mount point cannot be used, with the remedy.
     pub fn mount(self, mountpoint: &Path) -> Result<Mount, MountFailure> {
         let root = rustix::process::geteuid().is_root();
-        let backing =
-            Backing::open(&self.source, Config { switch_credentials: root, ..Config::default() })?;
+        let backing = Backing::open(&self.source, Config { switch_credentials: root, ..Config::default() })?;
         if lies_inside(mountpoint, &self.source) {
             return Err(MountFailure::Inside { mountpoint: mountpoint.to_owned(), from: self.source });
         }
@@ -129,11 +128,8 @@ impl Builder {
             options.source = self.source.display().to_string();
         }
         let init = InitConfig { default_permissions: options.default_permissions, ..InitConfig::default() };
-        let config = ServerConfig {
-            filters: self.filters,
-            timeout: self.timeout,
-            max_reply: init.max_write as usize,
-        };
+        let config =
+            ServerConfig { filters: self.filters, timeout: self.timeout, max_reply: init.max_write as usize };
         let server = Arc::new(Server::new(backing, config)?);
         let session = SessionConfig { workers: self.workers, init };
         let session = Session::start(mountpoint, &options, &session, Arc::clone(&server))?;

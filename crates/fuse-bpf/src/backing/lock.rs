@@ -209,12 +209,13 @@ impl Table {
     /// Drops all record locks of an owner on an inode, and its description unless somebody waits with it.
     fn forget(&mut self, key: Key) {
         if let Some(fd) = self.descriptions.remove(&key)
-            && Arc::strong_count(&fd) > 1 {
-                if let Err(error) = description_lock(&fd, LockCommand::Set, &WHOLE) {
-                    tracing::error!("record locks stay although their owner closed the file: {error}");
-                }
-                self.descriptions.insert(key, fd);
+            && Arc::strong_count(&fd) > 1
+        {
+            if let Err(error) = description_lock(&fd, LockCommand::Set, &WHOLE) {
+                tracing::error!("record locks stay although their owner closed the file: {error}");
             }
+            self.descriptions.insert(key, fd);
+        }
         let (node, owner) = key;
         if let Some(ranges) = self.ranges.get_mut(&node) {
             ranges.0.retain(|range| range.owner != owner);

@@ -153,12 +153,15 @@ impl Server {
     /// when it is used.
     pub(super) fn reply_plus(&self, call: &mut Call<'_>, name: &[u8]) {
         let mut out = fuse_entry_out::default();
-        if name != b"." && name != b".." && may_carry_entries(call)
+        if name != b"."
+            && name != b".."
+            && may_carry_entries(call)
             && let Ok(entry) = self.entry_of_record(call, name)
-                && let Ok(chain) = self.attach(&call.chain, None, &entry.node) {
-                    out = self.entry_out(&entry, &call.chain, &chain);
-                    call.entries.push(entry);
-                }
+            && let Ok(chain) = self.attach(&call.chain, None, &entry.node)
+        {
+            out = self.entry_out(&entry, &call.chain, &chain);
+            call.entries.push(entry);
+        }
         let bytes = zerocopy::IntoBytes::as_bytes(&out);
         if let Some(to) = call.data.get_mut(call.data_len..call.data_len + bytes.len()) {
             to.copy_from_slice(bytes);

@@ -239,9 +239,10 @@ fn receive_descriptor(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
-            && let Some(fd) = descriptors.next() {
-                return Ok(fd);
-            }
+            && let Some(fd) = descriptors.next()
+        {
+            return Ok(fd);
+        }
     }
     Err(Os::BADF)
 }
