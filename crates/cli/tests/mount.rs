@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use common::*;
@@ -212,6 +212,35 @@ fn a_dead_server_leaves_a_mount_that_umount_clears() {
     assert_eq!(scratch.names(), Vec::<String>::new());
 }
 
+/// A `trace` of a mount, and the lines it has shown so far.
+struct Trace {
+    process: Running,
+    lines: std::sync::mpsc::Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Trace {
+    fn start(scratch: &Scratch) -> Trace {
+        let mut process = Running::start(["trace".as_ref(), scratch.mnt().as_os_str()]);
+        let out = BufReader::new(process.0.stdout.take().unwrap());
+        let (send, lines) = std::sync::mpsc::channel();
+        // Ends with the process, or when nobody listens.
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Trace { process, lines, seen: Vec::new() }
+    }
+
+    /// Does something again and again until its trace shows: nothing tells when the listener is there.
+    #[track_caller]
+    fn shows(&mut self, text: &str, mut cause: impl FnMut()) {
+        let found = eventually(|| {
+            cause();
+            self.seen.extend(self.lines.try_iter());
+            self.seen.iter().any(|line| line.contains(text))
+        });
+        assert!(found, "no {text:?} in {:?}", self.seen);
+    }
+}
+
 #[test]
 fn trace_shows_what_a_filter_records() {
     if !fuse() {
@@ -219,29 +248,11 @@ fn trace_shows_what_a_filter_records() {
     }
     let scratch = Scratch::new();
     scratch.mount(&["--audit"]);
-    let mut trace = Running::start(["trace".as_ref(), scratch.mnt().as_os_str()]);
-    let (send, lines) = std::sync::mpsc::channel();
-    let out = BufReader::new(trace.0.stdout.take().unwrap());
-    let reader = std::thread::spawn(move || {
-        for line in out.lines().map_while(Result::ok) {
-            if send.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    let mut seen = Vec::new();
-    let found = eventually(|| {
-        // Nothing says when the listener is there, so ask again.
-        let _ = std::fs::metadata(scratch.mnt().join("conspicuous"));
-        seen.extend(lines.try_iter());
-        seen.iter().any(|line| line.contains("conspicuous"))
-    });
-    assert!(found, "{seen:?}");
+    let mut trace = Trace::start(&scratch);
+    trace.shows("conspicuous", || drop(std::fs::metadata(scratch.mnt().join("conspicuous"))));
     assert_eq!(status(&scratch.umount()), 0);
     // The end of the mount is the end of the trace.
-    assert!(eventually(|| trace.0.try_wait().unwrap().is_some()), "trace outlives the mount");
-    drop(lines);
-    reader.join().unwrap();
+    assert!(eventually(|| trace.process.0.try_wait().unwrap().is_some()), "trace outlives the mount");
 }
 
 #[test]
@@ -266,24 +277,10 @@ char _license[] SEC("license") = "GPL";
     std::fs::write(&source, text).unwrap();
     succeeds(["build".as_ref(), source.as_os_str()]);
     scratch.mount(&["--filter", scratch.path().join("say.bpf.o").to_str().unwrap()]);
-    let mut trace = Command::new(program())
-        .arg("trace")
-        .arg(scratch.mnt())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Running)
-        .unwrap();
-    let out = BufReader::new(trace.0.stdout.take().unwrap());
-    let asking = scratch.mnt().join("public");
-    let asker = std::thread::spawn(move || {
-        for _ in 0..100 {
-            let refused = std::fs::remove_file(&asking).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    let mut trace = Trace::start(&scratch);
+    trace.shows("kept, says 42", || {
+        let refused = std::fs::remove_file(scratch.mnt().join("public")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{refused}");
     });
-    let line = out.lines().map_while(Result::ok).find(|line| line.contains("kept, says"));
-    assert!(line.is_some_and(|line| line.contains("kept, says 42")));
-    asker.join().unwrap();
     assert_eq!(status(&scratch.umount()), 0);
 }

@@ -12,7 +12,7 @@ fn wrong_usage_is_status_2() {
     fails(2, ["mount", "only-one"]);
     assert!(fails(2, ["mount", "-o", "ro,wat", "/tmp", "/tmp"]).contains("wat"));
     assert!(fails(2, ["mount", "--workers", "0", "/tmp", "/tmp"]).contains("workers"));
-    assert!(fails(2, ["mount", "--cache-timeout", "-1", "/tmp", "/tmp"]).contains("--cache-timeout"));
+    assert!(fails(2, ["mount", "--cache-timeout=-1", "/tmp", "/tmp"]).contains("--cache-timeout"));
 }
 
 #[test]

@@ -268,6 +268,8 @@ pub mod flags {
     pub const RELEASE_FLUSH: u32 = 1 << 0;
     /// `fuse_release_in.release_flags`: drop the flock lock.
     pub const RELEASE_FLOCK_UNLOCK: u32 = 1 << 1;
+    /// `fuse_write_in.write_flags`: from the page cache; the file handle is a guess.
+    pub const WRITE_CACHE: u32 = 1 << 0;
     /// `fuse_write_in.write_flags`: clear setuid and setgid.
     pub const WRITE_KILL_SUIDGID: u32 = 1 << 2;
     /// `fuse_open_in.open_flags`: clear setuid and setgid.

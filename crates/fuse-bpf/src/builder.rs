@@ -116,9 +116,7 @@ impl Builder {
     /// When the source or the mount point cannot be used, with the remedy.
     pub fn mount(self, mountpoint: &Path) -> Result<Mount, MountFailure> {
         let root = rustix::process::geteuid().is_root();
-        let mut config = Config::default();
-        config.switch_credentials = root;
-        let backing = Backing::open(&self.source, config)?;
+        let backing = Backing::open(&self.source, Config { switch_credentials: root, ..Config::default() })?;
         if lies_inside(mountpoint, &self.source) {
             return Err(MountFailure::Inside { mountpoint: mountpoint.to_owned(), from: self.source });
         }
@@ -129,17 +127,11 @@ impl Builder {
         if options.source.is_empty() {
             options.source = self.source.display().to_string();
         }
-        let mut init = InitConfig::default();
-        init.default_permissions = options.default_permissions;
-        let mut session = SessionConfig::default();
-        session.workers = self.workers;
-
-        let mut config = ServerConfig::default();
-        config.filters = self.filters;
-        config.timeout = self.timeout;
-        config.max_reply = init.max_write as usize;
-        session.init = init;
+        let init = InitConfig { default_permissions: options.default_permissions, ..InitConfig::default() };
+        let config =
+            ServerConfig { filters: self.filters, timeout: self.timeout, max_reply: init.max_write as usize };
         let server = Arc::new(Server::new(backing, config)?);
+        let session = SessionConfig { workers: self.workers, init };
         let session = Session::start(mountpoint, &options, &session, Arc::clone(&server))?;
         let control = match control::Server::start(session.device(), Arc::clone(&server) as _) {
             Ok(control) => Some(control),

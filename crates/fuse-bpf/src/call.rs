@@ -16,9 +16,7 @@ use fuse_bpf_vm::interp::{Arg, Worker as Machine};
 use fuse_bpf_vm::mem::Window;
 use zerocopy::IntoBytes;
 
-use crate::abi::{
-    StructDesc, Wire, bpf_fuse_meta_info, entry, fuse_getxattr_in, fuse_in_header, verdict,
-};
+use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, entry, fuse_getxattr_in, fuse_in_header, verdict};
 use crate::backing::{Backing, Entry, File, Node};
 use crate::errno::Errno;
 use crate::filter::buffer::{FuseBuffer, cells};
@@ -424,7 +422,10 @@ impl<'r> Call<'r> {
 
 impl std::fmt::Debug for Call<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("op", &self.op.name).field("nodeid", &self.header.nodeid).finish_non_exhaustive()
+        f.debug_struct("Call")
+            .field("op", &self.op.name)
+            .field("nodeid", &self.header.nodeid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -584,7 +585,9 @@ impl<'r> Call<'r> {
         }
         let mut acted = false;
         for block in bytes.chunks_exact(entry::BLOCK) {
-            let word = |at: usize| block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes);
+            let word = |at: usize| {
+                block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
+            };
             let kind = word(0);
             if kind == 0 {
                 break;
@@ -658,7 +661,6 @@ fn thread_group(tid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
-
 
 /// Copies a struct out of cells; what is missing is zero.
 fn load<T: Wire>(cells: &[Cell<u8>]) -> T {

@@ -121,7 +121,8 @@ impl DryRun {
     /// When the operation takes fewer names.
     pub fn name(mut self, index: usize, name: &str) -> Result<DryRun, DryRunError> {
         let op = self.op;
-        let slot = self.strings.get_mut(index).ok_or(DryRunError::Names { op: op.name, strings: op.strings })?;
+        let slot =
+            self.strings.get_mut(index).ok_or(DryRunError::Names { op: op.name, strings: op.strings })?;
         *slot = CString::new(name).map_err(|_| DryRunError::Nul(name.to_owned()))?;
         Ok(self)
     }
@@ -133,7 +134,8 @@ impl DryRun {
     ///
     /// When there is no such field.
     pub fn field(mut self, path: &str, value: u64) -> Result<DryRun, DryRunError> {
-        let unknown = || DryRunError::Field { op: self.op.name, field: path.to_owned(), known: self.fields() };
+        let unknown =
+            || DryRunError::Field { op: self.op.name, field: path.to_owned(), known: self.fields() };
         let (base, rest) = path.split_once('.').ok_or_else(unknown)?;
         let filter = self.op.filter.ok_or_else(unknown)?;
         if base == "in" {

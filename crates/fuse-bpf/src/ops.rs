@@ -271,8 +271,9 @@ const DAX: &str = "DAX windows exist on virtiofs only";
 
 /// Every operation of the protocol.
 ///
-/// `caller`: done with the caller's credentials. `handle`: done by descriptor; it needs no permission, or
-/// that was given when the file was opened.
+/// `caller`: done with the caller's credentials: the system decides by them whether it may be done, or what
+/// else it does (clearing setuid). `handle`: done by descriptor; it needs no permission, or that was given when the
+/// file was opened.
 #[rustfmt::skip]
 pub static OPS: &[Op] = &[
     op!(1 "LOOKUP" lookup caller in None, ["name"], None; out [fuse_entry_out::DESC], None; Some(&LOOKUP)),
@@ -315,11 +316,11 @@ pub static OPS: &[Op] = &[
     plain(40, "POLL", Some(fuse_poll_in::DESC), Serve::Refused(Errno::ENOSYS, "files and directories are always ready; the kernel then says so itself")),
     plain(41, "NOTIFY_REPLY", None, Serve::Control),
     Op { payload: Some("forgets"), ..plain(42, "BATCH_FORGET", Some(fuse_batch_forget_in::DESC), Serve::Control) },
-    op!(43 "FALLOCATE" fallocate handle in Some(fuse_fallocate_in::DESC), [], None; out [], None; Some(&FILE_FALLOCATE)),
+    op!(43 "FALLOCATE" fallocate caller in Some(fuse_fallocate_in::DESC), [], None; out [], None; Some(&FILE_FALLOCATE)),
     op!(44 "READDIRPLUS" readdirplus handle in Some(fuse_read_in::DESC), [], None; out [], Some("buffer"); Some(&READDIR)),
     op!(45 "RENAME2" rename2 caller in Some(fuse_rename2_in::DESC), ["old_name", "new_name"], None; out [], None; Some(&RENAME2)),
     op!(46 "LSEEK" lseek handle in Some(fuse_lseek_in::DESC), [], None; out [fuse_lseek_out::DESC], None; Some(&LSEEK)),
-    op!(47 "COPY_FILE_RANGE" copy_file_range handle in Some(fuse_copy_file_range_in::DESC), [], None; out [fuse_write_out::DESC], None; Some(&COPY_FILE_RANGE)),
+    op!(47 "COPY_FILE_RANGE" copy_file_range caller in Some(fuse_copy_file_range_in::DESC), [], None; out [fuse_write_out::DESC], None; Some(&COPY_FILE_RANGE)),
     plain(48, "SETUPMAPPING", None, Serve::Refused(Errno::ENOSYS, DAX)),
     plain(49, "REMOVEMAPPING", None, Serve::Refused(Errno::ENOSYS, DAX)),
     op!(50 "SYNCFS" syncfs handle in Some(fuse_syncfs_in::DESC), [], None; out [], None; None),

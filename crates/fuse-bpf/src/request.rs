@@ -63,14 +63,15 @@ pub fn decode<'b>(header: &fuse_in_header, body: &'b [u8]) -> Result<Decoded<'b>
     let group = group(extensions).ok_or(DecodeError::Extension { op: op.name })?;
 
     let (input, mut rest) = match op.input {
-        Some(desc) => body
-            .split_at_checked(desc.size)
-            .ok_or(DecodeError::Short { op: op.name, part: desc.name })?,
+        Some(desc) => {
+            body.split_at_checked(desc.size).ok_or(DecodeError::Short { op: op.name, part: desc.name })?
+        }
         None => (&body[..0], body),
     };
     let mut strings = [c""; STRINGS];
     for (slot, part) in strings.iter_mut().zip(op.strings) {
-        let string = CStr::from_bytes_until_nul(rest).map_err(|_| DecodeError::Short { op: op.name, part })?;
+        let string =
+            CStr::from_bytes_until_nul(rest).map_err(|_| DecodeError::Short { op: op.name, part })?;
         rest = &rest[string.to_bytes_with_nul().len()..];
         *slot = string;
     }
@@ -122,8 +123,14 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(decode(&header(12, 0), &[0; 7]).unwrap_err(), DecodeError::Short { op: "RENAME", part: "fuse_rename_in" });
-        assert_eq!(decode(&header(1, 0), b"no end").unwrap_err(), DecodeError::Short { op: "LOOKUP", part: "name" });
+        assert_eq!(
+            decode(&header(12, 0), &[0; 7]).unwrap_err(),
+            DecodeError::Short { op: "RENAME", part: "fuse_rename_in" }
+        );
+        assert_eq!(
+            decode(&header(1, 0), b"no end").unwrap_err(),
+            DecodeError::Short { op: "LOOKUP", part: "name" }
+        );
         assert_eq!(decode(&header(99, 0), b"").unwrap_err(), DecodeError::Opcode(99));
         assert_eq!(decode(&header(1, 0), b"a\0b").unwrap_err(), DecodeError::Long { op: "LOOKUP", count: 1 });
     }

@@ -14,8 +14,8 @@ use crate::abi::{self, KERNEL_MINOR, KERNEL_VERSION, fuse_init_in, fuse_init_out
 use crate::errno::Errno;
 use crate::ops;
 use crate::transport::{
-    Buffer, Channel, InitConfig, InitError, MountError, MountOptions, Mounted, Negotiated, Reply, Request, mount,
-    negotiate,
+    Buffer, Channel, InitConfig, InitError, MountError, MountOptions, Mounted, Negotiated, Reply, Request,
+    mount, negotiate,
 };
 
 /// Opcode of INIT.
@@ -105,6 +105,8 @@ struct Shared {
     /// Requests being served.
     active: AtomicUsize,
     stopping: AtomicBool,
+    /// Whether a stop has done all it can though threads still run: open files keep the connection.
+    abandoned: AtomicBool,
     /// Threads still running.
     running: Mutex<usize>,
     changed: Condvar,
@@ -133,6 +135,7 @@ impl<H: Handler> Session<H> {
             mounted,
             active: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             running: Mutex::new(0),
             changed: Condvar::new(),
         });
@@ -199,7 +202,7 @@ impl<H: Handler> Session<H> {
     /// Blocks until the mount is gone, by whomever.
     pub fn wait(&mut self) {
         let mut running = self.shared.running();
-        while *running > 0 {
+        while *running > 0 && !self.shared.abandoned.load(Ordering::SeqCst) {
             running = self.shared.changed.wait(running).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -218,7 +221,8 @@ impl<H: Handler> Session<H> {
 impl<H: Handler> Drop for Session<H> {
     fn drop(&mut self) {
         self.stop_handle().stop();
-        if self.shared.wait_stopped(PATIENCE) {
+        let patience = if self.shared.abandoned.load(Ordering::SeqCst) { Duration::ZERO } else { PATIENCE };
+        if self.shared.wait_stopped(patience) {
             for worker in self.workers.drain(..) {
                 if worker.join().is_err() {
                     tracing::error!("a thread of the mount panicked outside of a request");
@@ -255,11 +259,16 @@ impl StopHandle {
         while self.shared.active.load(Ordering::SeqCst) > 0 && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if *self.shared.running() > 0 {
-            if let Err(error) = mounted.abort() {
-                tracing::warn!("open files keep the connection until this process ends: {error}");
-            }
+        if *self.shared.running() == 0 {
+            return;
         }
+        match mounted.abort() {
+            Ok(()) if self.shared.wait_stopped(PATIENCE) => return,
+            Ok(()) => tracing::error!("the connection was cut, but requests are still being served"),
+            Err(error) => tracing::warn!("open files keep the connection until this process ends: {error}"),
+        }
+        self.shared.abandoned.store(true, Ordering::SeqCst);
+        self.shared.changed.notify_all();
     }
 
     /// Writes down what the kernel holds and detaches the mount. Both could wait for a request that never ends,
@@ -269,7 +278,8 @@ impl StopHandle {
         let (done, finished) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("fuse-bpf-stop".into()).spawn(move || {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let synced = rustix::fs::open(shared.mounted.path(), flags, Mode::empty()).and_then(rustix::fs::syncfs);
+            let synced =
+                rustix::fs::open(shared.mounted.path(), flags, Mode::empty()).and_then(rustix::fs::syncfs);
             if let Err(error) = synced {
                 tracing::error!("{}: cannot be synced: {error}", shared.mounted.path().display());
             }
@@ -343,7 +353,8 @@ fn handshake(channel: &Channel, mounted: &Mounted, config: &InitConfig) -> Resul
             let _ = reply.ok(out.as_bytes(), &[]);
             continue;
         }
-        let (out, negotiated) = negotiate(&offer, config).inspect_err(|_| tracing::error!("INIT: no agreement"))?;
+        let (out, negotiated) =
+            negotiate(&offer, config).inspect_err(|_| tracing::error!("INIT: no agreement"))?;
         let _ = reply.ok(out.as_bytes(), &[]);
         return Ok(negotiated);
     }
@@ -372,7 +383,9 @@ fn serve<H: Handler>(handler: &H, shared: &Shared, queue: &Channel, slot: usize,
                 let _active = Active(shared);
                 let reply = queue.reply(&request.header);
                 // A panic costs the request an EIO (its reply is dropped), never the mount.
-                let served = std::panic::catch_unwind(AssertUnwindSafe(|| handler.handle(&mut worker, request, reply)));
+                let served = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                    handler.handle(&mut worker, request, reply)
+                }));
                 if served.is_err() {
                     let opcode = request.header.opcode;
                     let name = ops::by_opcode(opcode).map_or("?", |op| op.name);

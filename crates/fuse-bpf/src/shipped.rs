@@ -5,8 +5,8 @@
 
 use std::str::FromStr;
 
-use fuse_bpf_vm::maps::{MapError, UpdateMode};
 use fuse_bpf_vm::link::Module;
+use fuse_bpf_vm::maps::{MapError, UpdateMode};
 
 use crate::filter::{FilterError, FilterObject, FilterSet};
 
@@ -74,12 +74,13 @@ impl FromStr for Pattern {
 
     fn from_str(pattern: &str) -> Result<Pattern, ShippedError> {
         let refuse = |reason| Err(ShippedError::Pattern { pattern: pattern.to_owned(), reason });
-        let (text, make): (&str, fn(String) -> Pattern) = match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-            (Some(_), Some(_)) => return refuse("a star at both ends would hide too much"),
-            (Some(suffix), None) => (suffix, Pattern::Suffix),
-            (None, Some(prefix)) => (prefix, Pattern::Prefix),
-            (None, None) => (pattern, Pattern::Name),
-        };
+        let (text, make): (&str, fn(String) -> Pattern) =
+            match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+                (Some(_), Some(_)) => return refuse("a star at both ends would hide too much"),
+                (Some(suffix), None) => (suffix, Pattern::Suffix),
+                (None, Some(prefix)) => (prefix, Pattern::Prefix),
+                (None, None) => (pattern, Pattern::Name),
+            };
         match text {
             "" => refuse("it is empty"),
             "." | ".." => refuse("this name cannot be hidden"),

@@ -1,4 +1,5 @@
 //! The layouts of the wire structs against the C headers, as a C compiler sees them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -78,7 +78,8 @@ pub struct Outcome {
     pub insns: u64,
 }
 
-/// What a thread needs to run programs: a stack and tables, reused from run to run.
+/// What a thread needs to run programs: a stack and tables, reused from run to run. It stays on the
+/// thread that made it.
 #[derive(Debug)]
 pub struct Worker {
     slot: usize,

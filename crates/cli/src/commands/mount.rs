@@ -2,10 +2,12 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
+use fuse_bpf::filter::FilterSet;
 use fuse_bpf::shipped::Pattern;
 use fuse_bpf::{Builder, Mount};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -104,14 +106,25 @@ impl MountCommand {
         // Taken before mounting, so that no signal leaves a mount behind.
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot take signals")?;
         let mut mount = builder.mount(mountpoint)?;
-        stop_on_signals(signals, &mount, mountpoint)?;
-        tracing::info!("negotiated: {:?}", mount.negotiated());
+        let (tell, events) = mpsc::channel();
+        stop_on_signals(signals, &mount, mountpoint, tell.clone())?;
 
         std::fs::metadata(mountpoint)
             .with_context(|| format!("{}: mounted, but does not answer", mountpoint.display()))?;
         ready.report(&format!("mounted {} on {}", source.display(), mountpoint.display()))?;
-        mount.wait();
-        let faults: u64 = mount.filters().iter().map(fuse_bpf::filter::FilterSet::faults).sum();
+        let filters = mount.filters().to_vec();
+        let wait = move || {
+            mount.wait();
+            drop(mount);
+            // Nobody listens when the process is ending anyway.
+            let _ = tell.send(Event::Ended);
+        };
+        thread("mount").spawn(wait).context("cannot start a thread")?;
+        if events.recv() == Ok(Event::Stopped) {
+            // A file still open may keep the connection, and with it the server, until this process ends.
+            let _ = events.recv_timeout(GRACE);
+        }
+        let faults: u64 = filters.iter().map(FilterSet::faults).sum();
         if faults > 0 {
             tracing::warn!("{faults} calls failed because a filter was stopped for a fault");
         }
@@ -119,24 +132,44 @@ impl MountCommand {
     }
 }
 
+/// How long the server may take to end once its mount is gone.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What ends the foreground.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// The mount is gone and its server ended.
+    Ended,
+    /// A signal came and the mount is gone.
+    Stopped,
+}
+
+fn thread(name: &str) -> std::thread::Builder {
+    std::thread::Builder::new().name(name.to_owned())
+}
+
 /// The first signal unmounts; the second detaches a mount that does not come down and gives up.
-fn stop_on_signals(mut signals: Signals, mount: &Mount, mountpoint: &Path) -> anyhow::Result<()> {
+fn stop_on_signals(
+    mut signals: Signals,
+    mount: &Mount,
+    mountpoint: &Path,
+    tell: Sender<Event>,
+) -> anyhow::Result<()> {
     let stop = mount.stop_handle();
     let mountpoint = mountpoint.to_owned();
-    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let run = move || {
-        for count in 0.. {
-            if signals.forever().next().is_none() {
-                return;
-            }
-            if count == 0 {
-                // Waits for requests under way, and a second signal must be heard meanwhile.
-                let stop = stop.clone();
-                if let Err(error) = thread("stop").spawn(move || stop.stop()) {
-                    tracing::error!("cannot start a thread to unmount: {error}");
-                }
-                continue;
-            }
+        if signals.forever().next().is_none() {
+            return;
+        }
+        // Waits for requests under way, and a second signal must be heard meanwhile.
+        let unmount = move || {
+            stop.stop();
+            let _ = tell.send(Event::Stopped);
+        };
+        if let Err(error) = thread("stop").spawn(unmount) {
+            tracing::error!("cannot start a thread to unmount: {error}");
+        }
+        if signals.forever().next().is_some() {
             let _ = writeln!(std::io::stderr(), "fuse-bpf: stopped again, giving up");
             let _ = fuse_bpf::transport::unmount(&mountpoint, true);
             std::process::exit(2);

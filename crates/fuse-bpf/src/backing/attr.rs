@@ -4,7 +4,9 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, StatxFlags, Timespec, Timestamps, Uid, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{
+    Access, AtFlags, Gid, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
+};
 
 use super::node::{Node, stat};
 use super::{Backing, File, sys};
@@ -49,12 +51,28 @@ impl Backing {
     /// # Errors
     ///
     /// Those of statx(2).
-    pub fn statx(&self, node: &Node, file: Option<&File>, mask: u32, flags: u32) -> Result<fuse_statx, Errno> {
-        let sync = AtFlags::from_bits_retain(flags & (AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC).bits());
+    pub fn statx(
+        &self,
+        node: &Node,
+        file: Option<&File>,
+        mask: u32,
+        flags: u32,
+    ) -> Result<fuse_statx, Errno> {
+        let sync =
+            AtFlags::from_bits_retain(flags & (AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC).bits());
         let known = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
         let mask = StatxFlags::from_bits_retain(mask) & known;
-        let x = rustix::fs::statx(self.target(node, file)?, c"", AtFlags::EMPTY_PATH | sync, mask | StatxFlags::INO)?;
-        let time = |t: rustix::fs::StatxTimestamp| fuse_sx_time { tv_sec: t.tv_sec, tv_nsec: t.tv_nsec, __reserved: 0 };
+        let x = rustix::fs::statx(
+            self.target(node, file)?,
+            c"",
+            AtFlags::EMPTY_PATH | sync,
+            mask | StatxFlags::INO,
+        )?;
+        let time = |t: rustix::fs::StatxTimestamp| fuse_sx_time {
+            tv_sec: t.tv_sec,
+            tv_nsec: t.tv_nsec,
+            __reserved: 0,
+        };
         Ok(fuse_statx {
             mask: x.stx_mask & known.bits(),
             blksize: x.stx_blksize,
@@ -84,22 +102,35 @@ impl Backing {
     /// # Errors
     ///
     /// Those of chmod(2), chown(2), truncate(2) and utimensat(2).
-    pub fn setattr(&self, node: &Node, file: Option<&File>, set: &fuse_setattr_in) -> Result<fuse_attr, Errno> {
+    pub fn setattr(
+        &self,
+        node: &Node,
+        file: Option<&File>,
+        set: &fuse_setattr_in,
+    ) -> Result<fuse_attr, Errno> {
         let has = |bit| set.valid & bit != 0;
         let fd = self.nodes.fd(node)?;
-        if has(fattr::MODE) {
-            rustix::fs::chmod(self.proc_path(&fd), Mode::from_raw_mode(set.mode & 0o7777))?;
+        // In this order: whoever gives a file away or closes it to themselves may still do the rest.
+        if has(fattr::SIZE) {
+            self.truncate(&fd, file, set.size)?;
         }
         if has(fattr::UID | fattr::GID) {
             let uid = has(fattr::UID).then(|| Uid::from_raw(set.uid));
             let gid = has(fattr::GID).then(|| Gid::from_raw(set.gid));
             rustix::fs::chownat(&*fd, c"", uid, gid, AtFlags::EMPTY_PATH)?;
         }
-        if has(fattr::SIZE) {
-            self.truncate(&fd, file, set.size)?;
-            if has(fattr::KILL_SUIDGID) {
-                self.drop_privilege_bits(&fd)?;
+        const OTHERS: u32 =
+            fattr::MODE | fattr::SIZE | fattr::ATIME | fattr::MTIME | fattr::ATIME_NOW | fattr::MTIME_NOW;
+        if !has(fattr::UID | fattr::GID | OTHERS) {
+            // A chown that changes no owner clears setuid and setgid. The kernel also sends this before a write; the
+            // writer need not be the owner, and the write clears them then.
+            match rustix::fs::chownat(&*fd, c"", None, None, AtFlags::EMPTY_PATH) {
+                Ok(()) | Err(rustix::io::Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
             }
+        }
+        if has(fattr::MODE) {
+            rustix::fs::chmod(self.proc_path(&fd), Mode::from_raw_mode(set.mode & 0o7777))?;
         }
         if has(fattr::ATIME | fattr::MTIME | fattr::ATIME_NOW | fattr::MTIME_NOW) {
             let time = |bit, now, sec: u64, nsec: u32| match (has(bit), has(now)) {
@@ -123,25 +154,6 @@ impl Backing {
         let path = CString::new(self.proc_path(fd)).map_err(|_| Errno::EINVAL)?;
         let size = i64::try_from(size).map_err(|_| Errno::EFBIG)?;
         Ok(sys::truncate(&path, size)?)
-    }
-
-    /// What writing to a file by somebody without privilege does: setuid goes, setgid goes if it means anything, file
-    /// capabilities go.
-    pub(super) fn drop_privilege_bits(&self, fd: &OwnedFd) -> Result<(), Errno> {
-        let mode = u32::from(stat(fd)?.stx_mode);
-        let mut kept = mode & 0o7777 & !libc::S_ISUID;
-        if mode & libc::S_IXGRP != 0 {
-            kept &= !libc::S_ISGID;
-        }
-        let path = self.proc_path(fd);
-        if kept != mode & 0o7777 {
-            rustix::fs::chmod(path.as_str(), Mode::from_raw_mode(kept))?;
-        }
-        match rustix::fs::removexattr(path.as_str(), c"security.capability") {
-            // Mostly there is none, or no room for one.
-            Ok(()) | Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The target of a symbolic link; returns its length.

@@ -52,7 +52,11 @@ fn groups_of(pid: u32) -> Vec<Gid> {
     let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
     let status = String::from_utf8_lossy(&status);
     let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
-    line.split_ascii_whitespace().filter_map(|g| g.parse().ok()).filter(|g| *g != NOBODY).map(Gid::from_raw).collect()
+    line.split_ascii_whitespace()
+        .filter_map(|g| g.parse().ok())
+        .filter(|g| *g != NOBODY)
+        .map(Gid::from_raw)
+        .collect()
 }
 
 impl ActAs {
@@ -88,7 +92,9 @@ impl Drop for ActAs {
         ACTING.set(None);
         let restored = set_uid(0).and_then(|()| set_gid(0)).and_then(|()| set_thread_groups(&[]));
         if let Err(error) = restored {
-            tracing::error!("cannot take root's ids back ({error}); ending before a request runs with the wrong ones");
+            tracing::error!(
+                "cannot take root's ids back ({error}); ending before a request runs with the wrong ones"
+            );
             std::process::abort();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FallocateFlags, OFlags, RawDir, SeekFrom};
@@ -10,11 +10,9 @@ use rustix::io::{Errno as Os, ReadWriteFlags};
 
 use super::node::Node;
 use super::{Backing, sys};
-use crate::abi::flags::{OPEN_EXEC, WRITE_KILL_SUIDGID};
+use crate::abi::flags::OPEN_EXEC;
 use crate::errno::Errno;
 
-/// `FUSE_WRITE_CACHE`: the write comes from the page cache and the file handle is a guess.
-const WRITE_CACHE: u32 = 1;
 /// Bytes of directory records asked of the system at once.
 const RECORDS: usize = 4096;
 
@@ -25,6 +23,11 @@ pub struct File {
     node: Arc<Node>,
     flags: OFlags,
     filter_fh: AtomicU64,
+    /// Whether flock(2) was used on it.
+    flocked: AtomicBool,
+    /// Those who took record locks through it. An owner that is this open file itself (of open file description
+    /// locks) is gone with it.
+    lock_owners: Mutex<Vec<u64>>,
     /// Where the next directory record will be read.
     position: Mutex<u64>,
 }
@@ -51,6 +54,8 @@ impl File {
             node,
             flags: OFlags::from_bits_retain(flags),
             filter_fh: AtomicU64::new(0),
+            flocked: AtomicBool::new(false),
+            lock_owners: Mutex::default(),
             position: Mutex::new(0),
         }
     }
@@ -68,6 +73,36 @@ impl File {
     /// Sets the handle filters see.
     pub fn set_filter_fh(&self, fh: u64) {
         self.filter_fh.store(fh, Ordering::Relaxed);
+    }
+
+    /// Notes somebody who takes record locks through it.
+    pub(super) fn add_lock_owner(&self, owner: u64) {
+        let mut owners = self.lock_owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if !owners.contains(&owner) {
+            owners.push(owner);
+        }
+    }
+
+    /// Those who took record locks through it.
+    pub(super) fn take_lock_owners(&self) -> Vec<u64> {
+        std::mem::take(&mut self.lock_owners.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that flock(2) is used on it.
+    pub(super) fn note_flock(&self) {
+        self.flocked.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives back its flock lock, if it may have one; whether it may.
+    pub(super) fn unlock(&self) -> bool {
+        let flocked = self.flocked.load(Ordering::Relaxed);
+        if flocked {
+            // A request that still waits for a lock keeps the description open.
+            if let Err(error) = rustix::fs::flock(&self.fd, rustix::fs::FlockOperation::NonBlockingUnlock) {
+                tracing::warn!("a flock lock stays until its file is closed: {error}");
+            }
+        }
+        flocked
     }
 
     /// Whether it was opened for writing.
@@ -110,6 +145,10 @@ impl Backing {
                 let may = rustix::fs::Access::EXEC_OK;
                 rustix::fs::accessat(rustix::fs::CWD, self.proc_path(&path), may, AtFlags::EACCESS)?;
                 super::creds::privileged(|| self.reopen(&path, lower_flags(flags)))?
+            }
+            // An append-only file opens for writing only to append, and cannot be written otherwise.
+            Err(Errno::EPERM) if OFlags::from_bits_retain(flags).contains(OFlags::APPEND) => {
+                self.reopen(&path, lower_flags(flags) | OFlags::APPEND)?
             }
             opened => opened?,
         };
@@ -158,7 +197,7 @@ impl Backing {
             };
             let next = record.next_entry_cookie();
             let name = record.file_name().to_bytes();
-            let ino = record.ino();
+            let ino = self.nodes.record_ino(&dir.node, record.ino());
             let kind = u8::try_from(record.file_type().as_raw_mode() >> 12).unwrap_or(0);
             if !each(&DirRecord { ino, kind, name, offset: at, next }) {
                 return Ok(at);
@@ -194,17 +233,21 @@ impl Backing {
         Ok(done)
     }
 
-    /// Writes at `offset`, or at the end of a file opened to append.
+    /// Whether a file has setuid or setgid, which writing by somebody without privilege clears.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstat(2).
+    pub fn has_privilege_bits(&self, file: &File) -> Result<bool, Errno> {
+        Ok(rustix::fs::fstat(&file.fd)?.st_mode & (libc::S_ISUID | libc::S_ISGID) != 0)
+    }
+
+    /// Writes at `offset`, or with `append` at the end.
     ///
     /// # Errors
     ///
     /// Those of pwrite(2). When some was written before an error, its length is the answer.
-    pub fn write(&self, file: &File, offset: u64, data: &[u8], write_flags: u32) -> Result<usize, Errno> {
-        if write_flags & WRITE_KILL_SUIDGID != 0 {
-            let fd = self.nodes.fd(&file.node)?;
-            self.drop_privilege_bits(&fd)?;
-        }
-        let append = file.flags.contains(OFlags::APPEND) && write_flags & WRITE_CACHE == 0;
+    pub fn write(&self, file: &File, offset: u64, data: &[u8], append: bool) -> Result<usize, Errno> {
         let flags = if append { ReadWriteFlags::APPEND } else { ReadWriteFlags::empty() };
         let mut done = 0;
         while done < data.len() {
@@ -228,8 +271,7 @@ impl Backing {
     pub fn flush(&self, file: &File, lock_owner: u64) -> Result<(), Errno> {
         self.locks.drop_owner(file.node.nodeid(), lock_owner);
         let duplicate = rustix::io::fcntl_dupfd_cloexec(&file.fd, 0)?;
-        drop(duplicate);
-        Ok(())
+        Ok(sys::close(duplicate)?)
     }
 
     /// Writes a file or directory down; with `data_only` only what is needed to read it back.
@@ -293,7 +335,13 @@ impl Backing {
     /// # Errors
     ///
     /// `ENOTTY` for any other ioctl.
-    pub fn ioctl(&self, file: &File, command: u32, input: &[u8], out: &mut [u8]) -> Result<(i32, usize), Errno> {
+    pub fn ioctl(
+        &self,
+        file: &File,
+        command: u32,
+        input: &[u8],
+        out: &mut [u8],
+    ) -> Result<(i32, usize), Errno> {
         let known = IOCTLS.iter().find(|ioctl| ioctl.command == command).ok_or(Errno::ENOTTY)?;
         let mut value = [0; 32];
         if known.sets {

@@ -77,7 +77,8 @@ impl Ranges {
 
     /// What keeps another owner from locking a range.
     fn conflict(&self, owner: u64, start: u64, end: u64, write: bool) -> Option<&Range> {
-        let overlaps = |r: &&Range| r.owner != owner && r.start <= end && r.end >= start && (write || r.write);
+        let overlaps =
+            |r: &&Range| r.owner != owner && r.start <= end && r.end >= start && (write || r.write);
         self.0.iter().filter(overlaps).min_by_key(|range| range.start)
     }
 }
@@ -150,11 +151,7 @@ impl Shared {
                     write: lock.r#type == WRITE,
                 };
                 let held = (lock.r#type != UNLOCK).then_some(held);
-                let ranges = table.ranges.entry(node).or_default();
-                ranges.set(owner, lock.start, lock.end, held);
-                if !ranges.0.iter().any(|range| range.owner == owner) {
-                    table.forget(*key);
-                }
+                table.ranges.entry(node).or_default().set(owner, lock.start, lock.end, held);
                 Ok(())
             }
             Wanted::Flock { file, kind } => {
@@ -174,9 +171,11 @@ impl Shared {
         loop {
             let mut queue = self.queue();
             if queue.stopping {
-                for (_, wait) in queue.waiting.drain(..) {
-                    (wait.done)(Err(Errno::EINTR));
-                }
+                let waiting = std::mem::take(&mut queue.waiting);
+                queue.running = false;
+                drop(queue);
+                waiting.into_iter().for_each(|(_, wait)| (wait.done)(Err(Errno::EINTR)));
+                return;
             }
             if queue.waiting.is_empty() {
                 queue.running = false;
@@ -203,10 +202,20 @@ impl Shared {
     }
 }
 
+/// All of a file.
+const WHOLE: fuse_file_lock = fuse_file_lock { start: 0, end: u64::MAX, r#type: UNLOCK, pid: 0 };
+
 impl Table {
-    /// Drops an owner's description of an inode, and all its record locks with it.
+    /// Drops all record locks of an owner on an inode, and its description unless somebody waits with it.
     fn forget(&mut self, key: Key) {
-        self.descriptions.remove(&key);
+        if let Some(fd) = self.descriptions.remove(&key)
+            && Arc::strong_count(&fd) > 1
+        {
+            if let Err(error) = description_lock(&fd, LockCommand::Set, &WHOLE) {
+                tracing::error!("record locks stay although their owner closed the file: {error}");
+            }
+            self.descriptions.insert(key, fd);
+        }
         let (node, owner) = key;
         if let Some(ranges) = self.ranges.get_mut(&node) {
             ranges.0.retain(|range| range.owner != owner);
@@ -280,7 +289,8 @@ impl Backing {
         if lock.end < lock.start {
             return Err(Errno::EINVAL);
         }
-        let fd = self.description(&file.node(), owner)?;
+        let fd = self.description(file.node(), owner)?;
+        file.add_lock_owner(owner);
         Ok(Wanted::Record { fd, key: (file.node().nodeid(), owner), lock: *lock })
     }
 
@@ -294,18 +304,21 @@ impl Backing {
         {
             let table = self.locks.shared.table();
             let held = table.ranges.get(&node);
-            if let Some(range) = held.and_then(|r| r.conflict(owner, lock.start, lock.end, lock.r#type == WRITE)) {
+            if let Some(range) =
+                held.and_then(|r| r.conflict(owner, lock.start, lock.end, lock.r#type == WRITE))
+            {
                 let kind = if range.write { WRITE } else { READ };
-                return Ok(fuse_file_lock { start: range.start, end: range.end, r#type: kind, pid: range.pid });
+                return Ok(fuse_file_lock {
+                    start: range.start,
+                    end: range.end,
+                    r#type: kind,
+                    pid: range.pid,
+                });
             }
         }
-        let fd = self.description(&file.node(), owner)?;
-        let found = description_lock(&fd, LockCommand::Get, &fuse_file_lock { pid: 0, ..*lock })?;
-        let mut table = self.locks.shared.table();
-        if !table.ranges.get(&node).is_some_and(|r| r.0.iter().any(|range| range.owner == owner)) {
-            table.forget((node, owner));
-        }
-        Ok(found)
+        let fd = self.description(file.node(), owner)?;
+        file.add_lock_owner(owner);
+        Ok(description_lock(&fd, LockCommand::Get, &fuse_file_lock { pid: 0, ..*lock })?)
     }
 
     /// Takes or gives back a record lock at once.
@@ -336,6 +349,7 @@ impl Backing {
     ///
     /// `EAGAIN` when somebody else has it.
     pub fn flock(&self, file: &Arc<File>, kind: u32) -> Result<(), Errno> {
+        file.note_flock();
         let result = self.locks.shared.try_lock(&Wanted::Flock { file: Arc::clone(file), kind });
         self.locks.nudge();
         result
@@ -343,6 +357,7 @@ impl Backing {
 
     /// Takes a flock lock when it can be had.
     pub fn flock_wait(&self, file: &Arc<File>, kind: u32, wait: LockWait) {
+        file.note_flock();
         self.locks.wait(Wanted::Flock { file: Arc::clone(file), kind }, wait);
     }
 

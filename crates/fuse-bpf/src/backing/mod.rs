@@ -161,8 +161,8 @@ impl Backing {
             Policy::Auto => probe_handles(&root, &proc_fds),
             Policy::Never => None,
         };
-        let (nodes, root) =
-            Nodes::new(root, limit, handles).map_err(|source| BackingError::Examine { path: path(), source })?;
+        let (nodes, root) = Nodes::new(root, limit, handles)
+            .map_err(|source| BackingError::Examine { path: path(), source })?;
         Ok(Arc::new(Backing {
             nodes: Arc::new(nodes),
             root,
@@ -232,12 +232,16 @@ impl Backing {
         files.get(&fh).cloned().ok_or(Errno::EBADF)
     }
 
-    /// Takes a handle back; the file closes with its last user.
+    /// Takes a handle back; the file closes with its last user. Locks that belong to it go with it.
     pub fn release(&self, fh: u64) -> Option<Arc<File>> {
-        let file = self.shard(fh).write().unwrap_or_else(PoisonError::into_inner).remove(&fh);
-        // Somebody may wait for a lock that goes with it.
-        self.locks.nudge();
-        file
+        let file = self.shard(fh).write().unwrap_or_else(PoisonError::into_inner).remove(&fh)?;
+        for owner in file.take_lock_owners() {
+            self.locks.drop_owner(file.node().nodeid(), owner);
+        }
+        if file.unlock() {
+            self.locks.nudge();
+        }
+        Some(file)
     }
 
     fn shard(&self, fh: u64) -> &RwLock<HashMap<u64, Arc<File>>> {
@@ -253,19 +257,9 @@ impl Backing {
     fn reopen(&self, fd: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
         let name = fd.as_raw_fd().to_string();
         let flags = flags.difference(OFlags::NOFOLLOW) | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat(self.proc_fds.as_fd(), name.as_str(), flags, Mode::empty());
-        Ok(self.with_descriptors(open)?)
-    }
-
-    /// Tries again once with more descriptors when there are too few.
-    fn with_descriptors<T>(&self, open: impl Fn() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
-        match open() {
-            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
-                self.nodes.relieve();
-                open()
-            }
-            result => result,
-        }
+        self.nodes.with_descriptors(|| {
+            Ok(rustix::fs::openat(self.proc_fds.as_fd(), name.as_str(), flags, Mode::empty())?)
+        })
     }
 
     /// An entry for what was just found under a name of `dir`.

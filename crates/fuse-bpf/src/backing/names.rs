@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags};
@@ -39,13 +40,7 @@ impl Backing {
     pub fn lookup(&self, dir: &Node, name: &CStr) -> Result<Entry, Errno> {
         check_name(name)?;
         let dir_fd = self.nodes.fd(dir)?;
-        let fd = match open_path(&*dir_fd, name) {
-            Err(Errno::EMFILE | Errno::ENFILE) => {
-                self.nodes.relieve();
-                open_path(&*dir_fd, name)?
-            }
-            found => found?,
-        };
+        let fd = self.nodes.with_descriptors(|| open_path(&*dir_fd, name))?;
         self.entry(dir, name, fd)
     }
 
@@ -122,19 +117,29 @@ impl Backing {
     fn remove(&self, dir: &Node, name: &CStr, flags: AtFlags) -> Result<(), Errno> {
         check_name(name)?;
         let fd = self.nodes.fd(dir)?;
-        self.keep_last_name(&fd, name);
-        Ok(rustix::fs::unlinkat(&*fd, name, flags)?)
+        let victim = self.last_name(dir, &fd, name);
+        rustix::fs::unlinkat(&*fd, name, flags)?;
+        self.keep(victim);
+        Ok(())
     }
 
-    /// An inode the kernel knows whose last name goes away stays reachable by its descriptor.
-    fn keep_last_name(&self, dir: &std::os::fd::OwnedFd, name: &CStr) {
+    /// The inode behind a name, if the kernel knows it and could not find it again without the name; with a descriptor.
+    fn last_name(&self, dir: &Node, dir_fd: &OwnedFd, name: &CStr) -> Option<(Arc<Node>, Arc<OwnedFd>)> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let Ok(stat) = rustix::fs::statx(dir, name, flags, wanted() | StatxFlags::NLINK) else { return };
-        let directory = u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
-        if stat.stx_nlink <= 1 || directory {
-            if let Some(node) = self.nodes.known(&stat) {
-                self.nodes.pin(&node);
-            }
+        let stat = rustix::fs::statx(dir_fd, name, flags, wanted() | StatxFlags::NLINK).ok()?;
+        let node = self.nodes.known(&stat)?;
+        let last = stat.stx_nlink <= 1 || node.mode() == libc::S_IFDIR;
+        if !last && !self.nodes.needs_name(&node, dir.nodeid(), name) {
+            return None;
+        }
+        let fd = self.nodes.fd(&node).ok()?;
+        Some((node, fd))
+    }
+
+    /// An inode whose name is gone stays reachable by its descriptor.
+    fn keep(&self, victim: Option<(Arc<Node>, Arc<OwnedFd>)>) {
+        if let Some((node, fd)) = victim {
+            self.nodes.pin(&node, fd);
         }
     }
 
@@ -143,24 +148,31 @@ impl Backing {
     /// # Errors
     ///
     /// Those of renameat2(2).
-    pub fn rename(&self, dir: &Node, name: &CStr, to: &Node, new_name: &CStr, flags: u32) -> Result<(), Errno> {
+    pub fn rename(
+        &self,
+        dir: &Node,
+        name: &CStr,
+        to: &Node,
+        new_name: &CStr,
+        flags: u32,
+    ) -> Result<(), Errno> {
         check_name(name)?;
         check_name(new_name)?;
         let (from_fd, to_fd) = (self.nodes.fd(dir)?, self.nodes.fd(to)?);
         let flags = RenameFlags::from_bits_retain(flags);
-        let known = |fd: &std::os::fd::OwnedFd, name: &CStr| {
+        let known = |fd: &OwnedFd, name: &CStr| {
             let stat = rustix::fs::statx(fd, name, AtFlags::SYMLINK_NOFOLLOW, wanted()).ok()?;
             self.nodes.known(&stat)
         };
         let (moved, replaced) = (known(&from_fd, name), known(&to_fd, new_name));
-        if !flags.contains(RenameFlags::EXCHANGE) {
-            self.keep_last_name(&to_fd, new_name);
-        }
+        let exchange = flags.contains(RenameFlags::EXCHANGE);
+        let victim = if exchange { None } else { self.last_name(to, &to_fd, new_name) };
         rustix::fs::renameat_with(&*from_fd, name, &*to_fd, new_name, flags)?;
+        self.keep(victim);
         if let Some(node) = moved {
             node.moved(to.nodeid(), new_name);
         }
-        if let Some(node) = replaced.filter(|_| flags.contains(RenameFlags::EXCHANGE)) {
+        if let Some(node) = replaced.filter(|_| exchange) {
             node.moved(dir.nodeid(), name);
         }
         Ok(())
@@ -186,7 +198,7 @@ impl Backing {
         let mode = Mode::from_raw_mode(mode & 0o7777);
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let fd = with_umask(umask, || {
-            Ok(self.with_descriptors(|| rustix::fs::openat2(&*dir_fd, name, open, mode, beneath))?)
+            self.nodes.with_descriptors(|| Ok(rustix::fs::openat2(&*dir_fd, name, open, mode, beneath)?))
         })?;
         // The name may lead elsewhere by now; the inode is the one that was opened.
         let path = super::creds::privileged(|| self.reopen(&fd, OFlags::PATH))?;
@@ -200,17 +212,23 @@ impl Backing {
     /// # Errors
     ///
     /// Those of openat(2) with `O_TMPFILE`.
-    pub fn tmpfile(&self, dir: &Node, mode: u32, umask: u32, flags: u32) -> Result<(Entry, Arc<File>), Errno> {
+    pub fn tmpfile(
+        &self,
+        dir: &Node,
+        mode: u32,
+        umask: u32,
+        flags: u32,
+    ) -> Result<(Entry, Arc<File>), Errno> {
         let dir_fd = self.nodes.fd(dir)?;
         let open = super::file::lower_flags(flags) | OFlags::TMPFILE | OFlags::CLOEXEC;
         let open = open | OFlags::from_bits_retain(flags & libc::O_EXCL.cast_unsigned());
         let mode = Mode::from_raw_mode(mode & 0o7777);
         let fd = with_umask(umask, || {
-            Ok(self.with_descriptors(|| rustix::fs::openat(&*dir_fd, c".", open, mode))?)
+            self.nodes.with_descriptors(|| Ok(rustix::fs::openat(&*dir_fd, c".", open, mode)?))
         })?;
         let path = super::creds::privileged(|| self.reopen(&fd, OFlags::PATH))?;
         let entry = self.entry(dir, c"", path)?;
-        self.nodes.pin(&entry.node);
+        self.nodes.pin(&entry.node, self.nodes.fd(&entry.node)?);
         let file = File::new(fd, Arc::clone(&entry.node), flags);
         Ok((entry, Arc::new(file)))
     }

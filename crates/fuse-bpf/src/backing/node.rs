@@ -19,6 +19,16 @@ use super::sys::FileHandle;
 use crate::abi::{ROOT_ID, fuse_attr};
 use crate::errno::Errno;
 
+/// Most directories above one that may have to be opened to find it again.
+const MAX_DEPTH: usize = 1 << 16;
+
+/// What came of opening a node.
+enum Opened {
+    Yes(Arc<OwnedFd>),
+    /// Its parent must be opened first.
+    ParentFirst(Arc<Node>),
+}
+
 /// Parts of a sharded table.
 const SHARDS: usize = 16;
 
@@ -160,7 +170,11 @@ fn shard(key: u64) -> usize {
 
 impl Nodes {
     /// A table whose root is `root`.
-    pub(super) fn new(root: OwnedFd, limit: usize, handles: Option<OwnedFd>) -> Result<(Nodes, Arc<Node>), Errno> {
+    pub(super) fn new(
+        root: OwnedFd,
+        limit: usize,
+        handles: Option<OwnedFd>,
+    ) -> Result<(Nodes, Arc<Node>), Errno> {
         let stat = stat(&root)?;
         let nodes = Nodes {
             by_identity: std::array::from_fn(|_| Mutex::default()),
@@ -252,20 +266,49 @@ impl Nodes {
 
     /// A descriptor of the node, `O_PATH`.
     pub(super) fn fd(&self, node: &Node) -> Result<Arc<OwnedFd>, Errno> {
+        // The nodes to be opened before this one can be, the nearest last.
+        let mut ancestors: Vec<Arc<Node>> = Vec::new();
+        loop {
+            let target = ancestors.last().map_or(node, |ancestor| &**ancestor);
+            match self.open_near(target)? {
+                Opened::Yes(fd) => {
+                    if ancestors.pop().is_none() {
+                        return Ok(fd);
+                    }
+                }
+                Opened::ParentFirst(parent) => {
+                    // No path is that long; changes beside the mount can make parents go in circles.
+                    if ancestors.len() == MAX_DEPTH {
+                        return Err(Errno::ESTALE);
+                    }
+                    ancestors.push(parent);
+                }
+            }
+        }
+    }
+
+    /// Opens a node if it has a descriptor or a handle, or its parent has a descriptor.
+    fn open_near(&self, node: &Node) -> Result<Opened, Errno> {
         let (handle, parent, name) = {
             let state = node.state();
             if let Some(fd) = &state.fd {
                 node.used.store(true, Ordering::Relaxed);
-                return Ok(Arc::clone(fd));
+                return Ok(Opened::Yes(Arc::clone(fd)));
             }
             (state.handle.clone(), state.parent, state.name.clone())
         };
         let fd = match (&self.handles, handle) {
-            (Some(mount), Some(handle)) => privileged(|| handle.open(mount))?,
+            (Some(mount), Some(handle)) => {
+                self.with_descriptors(|| Ok(privileged(|| handle.open(mount))?))?
+            }
             _ => {
                 let parent = self.get(parent)?;
-                let parent = self.fd(&parent)?;
-                privileged(|| open_path(&*parent, &name)).map_err(|error| match error {
+                let Some(parent_fd) = parent.state().fd.clone() else {
+                    return Ok(Opened::ParentFirst(parent));
+                };
+                parent.used.store(true, Ordering::Relaxed);
+                let open = || privileged(|| open_path(&*parent_fd, &name));
+                self.with_descriptors(open).map_err(|error| match error {
                     Errno::ENOENT | Errno::ENOTDIR => Errno::ESTALE,
                     other => other,
                 })?
@@ -275,7 +318,18 @@ impl Nodes {
             return Err(Errno::ESTALE);
         }
         let node = self.get(node.id)?;
-        Ok(self.offer(&node, fd))
+        Ok(Opened::Yes(self.offer(&node, fd)))
+    }
+
+    /// Tries again once with more descriptors when there are too few.
+    pub(super) fn with_descriptors<T>(&self, open: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+        match open() {
+            Err(Errno::EMFILE | Errno::ENFILE) => {
+                self.relieve();
+                open()
+            }
+            result => result,
+        }
     }
 
     /// Gives a node a descriptor unless it has one; returns the one it has.
@@ -335,11 +389,21 @@ impl Nodes {
         self.turn(&mut clock, wanted);
     }
 
-    /// Keeps the descriptor of an inode that is about to lose its last name.
-    pub(super) fn pin(&self, node: &Node) {
-        if self.fd(node).is_ok() {
-            node.state().pinned = true;
+    /// Keeps the descriptor of an inode that has lost its last name.
+    pub(super) fn pin(&self, node: &Node, fd: Arc<OwnedFd>) {
+        let mut state = node.state();
+        state.pinned = true;
+        if state.fd.is_none() {
+            state.fd = Some(fd);
+            self.descriptors.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the name is the only way to find an inode again.
+    pub(super) fn needs_name(&self, node: &Node, parent: u64, name: &std::ffi::CStr) -> bool {
+        let state = node.state();
+        let by_handle = self.handles.is_some() && node.identity.mount == self.root_mount;
+        !by_handle && state.parent == parent && *state.name == *name
     }
 
     /// Descriptors held by nodes now.
@@ -352,10 +416,18 @@ impl Nodes {
         self.by_id.iter().map(|ids| ids.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
-    /// The inode number the kernel is told: the lower one, with the number of its device in the upper bits where there
-    /// are several.
+    /// The inode number the kernel is told of what `stat` describes.
     pub(super) fn ino(&self, stat: &Statx) -> u64 {
-        let device = (stat.stx_dev_major, stat.stx_dev_minor);
+        self.number((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino)
+    }
+
+    /// The inode number the kernel is told of a record in a directory.
+    pub(super) fn record_ino(&self, directory: &Node, ino: u64) -> u64 {
+        self.number(directory.identity.device, ino)
+    }
+
+    /// The lower inode number, with the number of its device in the upper bits where there are several.
+    fn number(&self, device: (u32, u32), ino: u64) -> u64 {
         let seen = |devices: &Vec<(u32, u32)>| devices.iter().position(|d| *d == device);
         let index = seen(&self.devices.read().unwrap_or_else(PoisonError::into_inner));
         let index = index.unwrap_or_else(|| {
@@ -365,7 +437,7 @@ impl Nodes {
                 devices.len() - 1
             })
         });
-        stat.stx_ino ^ ((index as u64) << 48)
+        ino ^ ((index as u64) << 48)
     }
 
     /// The attributes the kernel is told.

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_int, c_uint};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use rustix::io::Errno as Os;
 
@@ -41,7 +41,8 @@ impl FileHandle {
         let fd = fd.as_fd();
         // SAFETY: the descriptor is open for the call, the path is a C string, `target` points to a `file_handle`
         // header followed by as many bytes as its `handle_bytes` says, and `mount` is a valid place for an int.
-        let result = unsafe { libc::name_to_handle_at(fd.as_raw_fd(), path, target, &mut mount, libc::AT_EMPTY_PATH) };
+        let result =
+            unsafe { libc::name_to_handle_at(fd.as_raw_fd(), path, target, &mut mount, libc::AT_EMPTY_PATH) };
         if result != 0 {
             return Err(last_error());
         }
@@ -131,6 +132,13 @@ pub(super) fn value_ioctl(fd: impl AsFd, command: u32, value: &mut [u8; 32]) -> 
     // is a pointer to at most 28 bytes, and `value` has 32.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), command.into(), value.as_mut_ptr()) };
     if result < 0 { Err(last_error()) } else { Ok(result) }
+}
+
+/// Closes a descriptor and says how that went: some file systems report failed writes here.
+pub(super) fn close(fd: OwnedFd) -> Result<(), Os> {
+    // SAFETY: the descriptor is owned, so nobody else uses or closes it.
+    let result = unsafe { libc::close(fd.into_raw_fd()) };
+    if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
 /// Shortens or extends what a path leads to, following magic links of `/proc`.

@@ -16,7 +16,11 @@ impl Backing {
     /// Those of getxattr(2).
     pub fn getxattr(&self, node: &Node, name: &CStr, value: &mut [u8]) -> Result<usize, Errno> {
         let fd = self.nodes.fd(node)?;
-        Ok(rustix::fs::getxattr(self.proc_path(&fd), name, value)?)
+        let path = self.proc_path(&fd);
+        if value.is_empty() {
+            return Ok(rustix::fs::getxattr_query(path, name)?);
+        }
+        Ok(rustix::fs::getxattr(path, name, value)?)
     }
 
     /// The names of all attributes, each with its NUL; with an empty buffer their length.
@@ -26,7 +30,11 @@ impl Backing {
     /// Those of listxattr(2).
     pub fn listxattr(&self, node: &Node, list: &mut [u8]) -> Result<usize, Errno> {
         let fd = self.nodes.fd(node)?;
-        Ok(rustix::fs::listxattr(self.proc_path(&fd), list)?)
+        let path = self.proc_path(&fd);
+        if list.is_empty() {
+            return Ok(rustix::fs::listxattr_query(path)?);
+        }
+        Ok(rustix::fs::listxattr(path, list)?)
     }
 
     /// Sets an attribute.

@@ -50,7 +50,14 @@ pub struct FuseBuffer<'r> {
 impl<'r> FuseBuffer<'r> {
     /// A buffer over bytes of the request; copied before the first write.
     pub fn lent(bytes: &'r [u8], flags: BufferFlags, max: usize, arena: &'r Bump) -> Self {
-        FuseBuffer { bytes: Bytes::Lent(bytes), size: bytes.len(), max: max.max(bytes.len()), flags, modified: false, arena }
+        FuseBuffer {
+            bytes: Bytes::Lent(bytes),
+            size: bytes.len(),
+            max: max.max(bytes.len()),
+            flags,
+            modified: false,
+            arena,
+        }
     }
 
     /// An empty buffer with room for `max` bytes that filters may change.
@@ -84,7 +91,9 @@ impl<'r> FuseBuffer<'r> {
     pub fn bytes(&self) -> &'r [u8] {
         match self.bytes {
             Bytes::Lent(bytes) => bytes.get(..self.size).unwrap_or(bytes),
-            Bytes::Owned(cells) => self.arena.alloc_slice_fill_iter(cells.iter().take(self.size).map(Cell::get)),
+            Bytes::Owned(cells) => {
+                self.arena.alloc_slice_fill_iter(cells.iter().take(self.size).map(Cell::get))
+            }
         }
     }
 

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_denial_skips_backing_and_is_seen_by_outer_sets() {
-        let mut s = Script { pre: vec![post(), Some(ENOENT), post()], post: vec![Some(0); 3], ..Default::default() };
+        let mut s =
+            Script { pre: vec![post(), Some(ENOENT), post()], post: vec![Some(0); 3], ..Default::default() };
         assert_eq!(run(3, &mut s), Err(Errno::ENOENT));
         assert_eq!(s.log, ["Pre0", "Pre1", "Post0"]);
         assert_eq!(s.error, Some(Errno::ENOENT));
@@ -162,7 +163,12 @@ mod tests {
 
     #[test]
     fn a_postfilter_cannot_undo_an_error_but_can_change_it() {
-        let mut s = Script { pre: vec![post()], post: vec![Some(0)], backing: Some(Errno::EACCES), ..Default::default() };
+        let mut s = Script {
+            pre: vec![post()],
+            post: vec![Some(0)],
+            backing: Some(Errno::EACCES),
+            ..Default::default()
+        };
         assert_eq!(run(1, &mut s), Err(Errno::EACCES));
         s.post = vec![Some(ENOENT)];
         assert_eq!(run(1, &mut s), Err(Errno::ENOENT));
@@ -179,7 +185,12 @@ mod tests {
 
     #[test]
     fn a_default_filter_that_asks_for_itself_ends() {
-        let mut s = Script { pre: vec![None], post: vec![None], default: Some(verdict::CALL_DEFAULT), ..Default::default() };
+        let mut s = Script {
+            pre: vec![None],
+            post: vec![None],
+            default: Some(verdict::CALL_DEFAULT),
+            ..Default::default()
+        };
         assert_eq!(run(1, &mut s), Ok(()));
         assert_eq!(s.log, ["default0Pre", "backing"]);
     }

@@ -42,7 +42,13 @@ pub fn fuse_bpf_h() -> String {
         for stage in [Stage::Pre, Stage::Post] {
             let args: Vec<String> =
                 arguments(filter, stage).iter().map(|(arg, name)| declaration(arg, name)).collect();
-            let _ = writeln!(h, "\n\tuint32_t (*{}{})({});", filter.member, stage.suffix(), args.join(",\n\t\t\t"));
+            let _ = writeln!(
+                h,
+                "\n\tuint32_t (*{}{})({});",
+                filter.member,
+                stage.suffix(),
+                args.join(",\n\t\t\t")
+            );
         }
     }
     h.push_str("\tchar name[BPF_FUSE_NAME_MAX];\n};\n");
@@ -82,7 +88,10 @@ fn structs() -> Vec<&'static StructDesc> {
             || name == "fuse_dirent"
             || FILTERS.iter().any(|filter| {
                 filter.input.is_some_and(wanted)
-                    || filter.outs.iter().any(|out| matches!(out, OutArg::Struct { desc, .. } if wanted(desc)))
+                    || filter
+                        .outs
+                        .iter()
+                        .any(|out| matches!(out, OutArg::Struct { desc, .. } if wanted(desc)))
             })
     };
     abi::STRUCTS.iter().copied().filter(|desc| given(desc.name)).collect()

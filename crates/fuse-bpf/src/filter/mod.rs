@@ -44,7 +44,7 @@ pub enum FilterError {
         object: String,
         /// Why.
         #[source]
-        source: LoadError,
+        source: Box<LoadError>,
     },
     /// The object has no program set.
     #[error("{object}: no `struct fuse_ops` variable in `.struct_ops` or `.struct_ops.link`")]
@@ -126,7 +126,8 @@ impl FilterObject {
     ///
     /// When the file cannot be read, is malformed, or asks for what this machine does not offer.
     pub fn load_file(path: &Path, slots: usize) -> Result<FilterObject, FilterError> {
-        let bytes = std::fs::read(path).map_err(|source| FilterError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| FilterError::Read { path: path.to_owned(), source })?;
         FilterObject::load(&path.display().to_string(), &bytes, slots)
     }
 
@@ -141,7 +142,7 @@ impl FilterObject {
         let mut options = LoadOptions::default();
         options.slots = slots;
         let module = Module::load(bytes, &contract::contract(), &options)
-            .map_err(|source| FilterError::Load { object: object(), source })?;
+            .map_err(|source| FilterError::Load { object: object(), source: Box::new(source) })?;
         let module = Arc::new(module);
         let mut sets: Vec<Registered> = Vec::new();
         for set in &module.sets {
@@ -253,7 +254,9 @@ impl FilterSet {
     /// Whether the set has something to say of an operation.
     fn asks(&self, filter: Option<&'static Filter>) -> bool {
         self.default_filter().is_some()
-            || filter.is_some_and(|f| self.program(f, Stage::Pre).is_some() || self.program(f, Stage::Post).is_some())
+            || filter.is_some_and(|f| {
+                self.program(f, Stage::Pre).is_some() || self.program(f, Stage::Post).is_some()
+            })
     }
 }
 

@@ -105,7 +105,13 @@ operation!(
         let (sent, seen): (fuse_write_in, fuse_write_in) = (call.sent(), call.input());
         let size = seen.size.min(sent.size) as usize;
         let data = call.request.payload.get(..size).ok_or(Errno::EINVAL)?;
-        let written = server.backing.write(call.file()?, seen.offset, data, sent.write_flags)?;
+        let file = call.file()?;
+        // What comes from the page cache has its place, and the handle is a guess.
+        let append = sent.flags & libc::O_APPEND.cast_unsigned() != 0 && sent.write_flags & flags::WRITE_CACHE == 0;
+        // The system clears setuid and setgid as it would for the caller.
+        let kill = sent.write_flags & flags::WRITE_KILL_SUIDGID != 0 && server.backing.has_privilege_bits(file)?;
+        let _caller = if kill { server.act_as_caller(call)? } else { None };
+        let written = server.backing.write(file, seen.offset, data, append)?;
         call.set_out(0, &fuse_write_iter_out { ret: written as u64 });
         Ok(())
     },

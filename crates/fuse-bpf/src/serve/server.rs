@@ -12,7 +12,7 @@ use fuse_bpf_vm::maps::MapKind;
 use super::dir::may_carry_entries;
 use super::{Finish, Run};
 use crate::abi::*;
-use crate::backing::{Backing, Caller, Entry, LockWait, Node};
+use crate::backing::{ActAs, Backing, Caller, Entry, LockWait, Node};
 use crate::call::Call;
 use crate::control::Controls;
 use crate::errno::Errno;
@@ -153,13 +153,14 @@ impl Server {
     /// when it is used.
     pub(super) fn reply_plus(&self, call: &mut Call<'_>, name: &[u8]) {
         let mut out = fuse_entry_out::default();
-        if name != b"." && name != b".." && may_carry_entries(call) {
-            if let Ok(entry) = self.entry_of_record(call, name) {
-                if let Ok(chain) = self.attach(&call.chain, None, &entry.node) {
-                    out = self.entry_out(&entry, &call.chain, &chain);
-                    call.entries.push(entry);
-                }
-            }
+        if name != b"."
+            && name != b".."
+            && may_carry_entries(call)
+            && let Ok(entry) = self.entry_of_record(call, name)
+            && let Ok(chain) = self.attach(&call.chain, None, &entry.node)
+        {
+            out = self.entry_out(&entry, &call.chain, &chain);
+            call.entries.push(entry);
         }
         let bytes = zerocopy::IntoBytes::as_bytes(&out);
         if let Some(to) = call.data.get_mut(call.data_len..call.data_len + bytes.len()) {
@@ -167,9 +168,14 @@ impl Server {
         }
     }
 
+    /// Acts as the caller of an operation that is otherwise done with our own rights.
+    pub(super) fn act_as_caller(&self, call: &Call<'_>) -> Result<Option<ActAs>, Errno> {
+        self.backing.act_as(&caller(&call.header, None))
+    }
+
     fn entry_of_record(&self, call: &Call<'_>, name: &[u8]) -> Result<Entry, Errno> {
         let name = std::ffi::CString::new(name).map_err(|_| Errno::EINVAL)?;
-        let _caller = self.backing.act_as(&caller(&call.header, None))?;
+        let _caller = self.act_as_caller(call)?;
         self.backing.lookup(&call.node, &name)
     }
 
@@ -232,9 +238,12 @@ impl Server {
                 reply.none();
             }
             "BATCH_FORGET" => {
-                let count = read::<fuse_batch_forget_in>(request.input).map_or(0, |batch| batch.count as usize);
+                let count =
+                    read::<fuse_batch_forget_in>(request.input).map_or(0, |batch| batch.count as usize);
                 let one = size_of::<fuse_forget_one>();
-                for forget in request.payload.chunks_exact(one).take(count).filter_map(read::<fuse_forget_one>) {
+                for forget in
+                    request.payload.chunks_exact(one).take(count).filter_map(read::<fuse_forget_one>)
+                {
                     self.backing.forget(forget.nodeid, forget.nlookup);
                 }
                 reply.none();
@@ -267,7 +276,8 @@ impl Server {
             Ok(call) => call,
             Err(error) => return reply.error(error),
         };
-        let result = self.rounds(&mut call, machine, &caller(&header, request.group), (run, finish, as_caller));
+        let result =
+            self.rounds(&mut call, machine, &caller(&header, request.group), (run, finish, as_caller));
         if let Err(error) = result {
             // What the call found, made or opened is given back when it is dropped.
             return reply.error(error);

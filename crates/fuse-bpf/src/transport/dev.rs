@@ -216,7 +216,10 @@ mod tests {
     fn a_reply_is_one_message() {
         let (ours, theirs) = rustix::pipe::pipe().unwrap();
         let channel = Channel::from_fd(theirs);
-        assert_eq!(channel.reply(&fuse_in_header { unique: 6, ..Default::default() }).ok(b"ab", b"cde"), Delivery::Delivered);
+        assert_eq!(
+            channel.reply(&fuse_in_header { unique: 6, ..Default::default() }).ok(b"ab", b"cde"),
+            Delivery::Delivered
+        );
         let mut answer = [0; 64];
         assert_eq!(rustix::io::read(&ours, &mut answer).unwrap(), 21);
         assert_eq!(&answer[16..21], b"abcde");

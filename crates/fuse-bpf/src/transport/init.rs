@@ -151,7 +151,10 @@ const PAGE: u32 = 4096;
 ///
 /// When the kernel is too old or too new to be served. (A newer major version offers again in ours after it
 /// has seen our answer; that is the caller's loop.)
-pub fn negotiate(offer: &fuse_init_in, config: &InitConfig) -> Result<(fuse_init_out, Negotiated), InitError> {
+pub fn negotiate(
+    offer: &fuse_init_in,
+    config: &InitConfig,
+) -> Result<(fuse_init_out, Negotiated), InitError> {
     if offer.major != KERNEL_VERSION {
         return Err(InitError::Version(offer.major));
     }
@@ -264,7 +267,10 @@ mod tests {
     #[test]
     fn kernels_that_cannot_be_served_are_told_why() {
         let error = negotiate(&offer(0), &InitConfig::default()).unwrap_err();
-        assert_eq!(error.to_string(), "the kernel lacks FUSE_SETXATTR_EXT, which came with Linux 5.12; use a newer kernel");
+        assert_eq!(
+            error.to_string(),
+            "the kernel lacks FUSE_SETXATTR_EXT, which came with Linux 5.12; use a newer kernel"
+        );
         let newer = fuse_init_in { major: 8, ..Default::default() };
         assert_eq!(negotiate(&newer, &InitConfig::default()).unwrap_err(), InitError::Version(8));
     }

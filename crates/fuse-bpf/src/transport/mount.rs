@@ -11,7 +11,9 @@ use std::process::Command;
 use rustix::fs::FileType;
 use rustix::io::{Errno as Os, FdFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
-use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+};
 
 use super::dev::Channel;
 
@@ -62,10 +64,14 @@ pub enum MountError {
         source: Os,
     },
     /// There is no FUSE.
-    #[error("/dev/fuse cannot be opened; load the module (`modprobe fuse`) or give the container the device (`--device /dev/fuse`)")]
+    #[error(
+        "/dev/fuse cannot be opened; load the module (`modprobe fuse`) or give the container the device (`--device /dev/fuse`)"
+    )]
     Device(#[source] Os),
     /// The helper for ordinary users is missing.
-    #[error("`fusermount3` cannot be run, and only root mounts without it; install it (`apt-get install fuse3`)")]
+    #[error(
+        "`fusermount3` cannot be run, and only root mounts without it; install it (`apt-get install fuse3`)"
+    )]
     NoHelper(#[source] std::io::Error),
     /// The helper refused.
     #[error("{}: {message}", path.display())]
@@ -108,7 +114,9 @@ pub struct Mounted {
 pub fn mount(mountpoint: &Path, options: &MountOptions) -> Result<(Channel, Mounted), MountError> {
     let path = check(mountpoint)?;
     let (channel, by_helper) = match mount_directly(&path, options) {
-        Err(MountError::Kernel { source: Os::PERM, .. }) => (mount_by_helper(&path, options)?, true),
+        Err(MountError::Kernel { source: Os::PERM, .. } | MountError::Device(Os::ACCESS | Os::PERM)) => {
+            (mount_by_helper(&path, options)?, true)
+        }
         other => (other?, false),
     };
     let device = find(&path).map_or((0, 0), |entry| entry.device);
@@ -144,7 +152,9 @@ fn mount_directly(path: &Path, options: &MountOptions) -> Result<Channel, MountE
         rustix::process::getuid().as_raw(),
         rustix::process::getgid().as_raw(),
     );
-    for (set, name) in [(options.allow_other, ",allow_other"), (options.default_permissions, ",default_permissions")] {
+    for (set, name) in
+        [(options.allow_other, ",allow_other"), (options.default_permissions, ",default_permissions")]
+    {
         if set {
             data.push_str(name);
         }
@@ -184,8 +194,9 @@ fn helper_options(options: &MountOptions) -> String {
 
 fn mount_by_helper(path: &Path, options: &MountOptions) -> Result<Channel, MountError> {
     let refused = |source| MountError::Kernel { path: path.to_owned(), source };
-    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .map_err(refused)?;
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(refused)?;
     // The helper must inherit its end; it is closed here as soon as the helper runs.
     rustix::io::fcntl_setfd(&theirs, FdFlags::empty()).map_err(refused)?;
     let output = Command::new("fusermount3")
@@ -210,6 +221,11 @@ fn explain(stderr: &str) -> String {
     if said.contains("user_allow_other") {
         return "other users may be let in only if /etc/fuse.conf has the line `user_allow_other`".to_owned();
     }
+    if said.contains("/dev/fuse: Permission denied") {
+        return "/dev/fuse is closed to ordinary users; open it as root (`chmod 666 /dev/fuse`), as the package fuse3 does \
+                where udev runs"
+            .to_owned();
+    }
     if said.contains("Permission denied") || said.contains("no write access") {
         return format!("{said} (the mount point must be writable by you)");
     }
@@ -222,10 +238,10 @@ fn receive_descriptor(socket: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     let mut byte = [0];
     rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-            if let Some(fd) = descriptors.next() {
-                return Ok(fd);
-            }
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
+            && let Some(fd) = descriptors.next()
+        {
+            return Ok(fd);
         }
     }
     Err(Os::BADF)
@@ -283,7 +299,12 @@ fn detach(path: &Path, lazy: bool, by_helper: bool) -> Result<(), MountError> {
         };
     }
     let arguments: &[&str] = if lazy { &["-u", "-z"] } else { &["-u"] };
-    let output = Command::new("fusermount3").args(arguments).arg("--").arg(path).output().map_err(MountError::NoHelper)?;
+    let output = Command::new("fusermount3")
+        .args(arguments)
+        .arg("--")
+        .arg(path)
+        .output()
+        .map_err(MountError::NoHelper)?;
     match String::from_utf8_lossy(&output.stderr).trim() {
         _ if output.status.success() => Ok(()),
         said if said.contains("busy") => Err(MountError::Busy(path.to_owned())),
@@ -332,10 +353,12 @@ fn find(path: &Path) -> Option<Entry> {
 /// Lines are `id parent major:minor root mountpoint options [optional fields] - type source options`.
 fn find_in(table: &[u8], path: &Path) -> Option<Entry> {
     let lines = table.split(|b| *b == b'\n');
-    let topmost = lines.filter(|line| {
-        line.split(|b| *b == b' ').nth(4).is_some_and(|point| unescape(point).as_bytes() == path.as_os_str().as_bytes())
+    let mut topmost = lines.filter(|line| {
+        line.split(|b| *b == b' ')
+            .nth(4)
+            .is_some_and(|point| unescape(point).as_bytes() == path.as_os_str().as_bytes())
     });
-    let line = topmost.last()?;
+    let line = topmost.next_back()?;
     let words: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
     let dash = words.iter().position(|word| *word == b"-")?;
     if words.get(dash + 1)? != &FS_TYPE.as_bytes() {
@@ -350,7 +373,10 @@ fn unescape(word: &[u8]) -> OsString {
     let mut out = Vec::with_capacity(word.len());
     let mut rest = word;
     while let Some((&first, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u8::from_str_radix(d, 8).ok());
+        let octal = tail
+            .get(..3)
+            .and_then(|d| std::str::from_utf8(d).ok())
+            .and_then(|d| u8::from_str_radix(d, 8).ok());
         match (first, octal) {
             (b'\\', Some(byte)) => {
                 out.push(byte);
@@ -377,19 +403,24 @@ mod tests {
         assert!(matches!(check(&dir.path().join("none")), Err(MountError::Missing(_))));
         assert!(matches!(check(&file), Err(MountError::NotADirectory(_))));
         let text = MountError::Stale("/mnt/x".into()).to_string();
-        assert_eq!(text, "/mnt/x: a mount whose server is gone is still there; remove it with `fuse-bpf umount /mnt/x`");
+        assert_eq!(
+            text,
+            "/mnt/x: a mount whose server is gone is still there; remove it with `fuse-bpf umount /mnt/x`"
+        );
     }
 
     #[test]
     fn the_helpers_words_get_a_remedy() {
-        let said = "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf";
+        let said =
+            "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf";
         assert!(explain(said).contains("line `user_allow_other`"));
         assert!(explain("").contains("without saying why"));
     }
 
     #[test]
     fn options_for_the_helper_escape_commas() {
-        let options = MountOptions { source: "/a,b\\c".into(), default_permissions: true, ..Default::default() };
+        let options =
+            MountOptions { source: "/a,b\\c".into(), default_permissions: true, ..Default::default() };
         assert_eq!(helper_options(&options), "fsname=/a\\,b\\\\c,subtype=fusebpf,default_permissions");
     }
 

@@ -1,6 +1,6 @@
 //! Maps and ring buffers.
 
-use super::errno::{E2BIG, EAGAIN, EINVAL, EPERM, fail};
+use super::errno::{EAGAIN, EINVAL, EPERM, fail};
 use crate::interp::{ArgFault, Call, FaultKind};
 use crate::maps::{MAX_KEY_SIZE, Map, MapError, RingBuf, UpdateMode};
 use crate::mem::Window;
@@ -71,9 +71,6 @@ pub(super) fn ringbuf_output(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> 
     let (data, flags) = (call.required(1)?, call.scalar(3));
     if flags & !(NO_WAKEUP | FORCE_WAKEUP) != 0 {
         return Ok(fail(EINVAL));
-    }
-    if data.len() as u64 > ring.size() {
-        return Ok(fail(E2BIG));
     }
     Ok(if ring.output(data, flags & NO_WAKEUP == 0) { 0 } else { fail(EAGAIN) })
 }

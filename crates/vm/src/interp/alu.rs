@@ -2,23 +2,19 @@
 
 use crate::insn::op;
 
-/// A 64-bit operation other than `NEG`, `MOV` and `END`. `signed` is the variant of `DIV` and `MOD`
-/// that `off` 1 selects. `None` for what is no such operation.
+/// A 64-bit operation on two operands; `None` for what is no such operation.
 #[inline(always)]
-pub(super) fn alu64(operation: u8, a: u64, b: u64, signed: bool) -> Option<u64> {
+pub(super) fn alu64(operation: u8, a: u64, b: u64) -> Option<u64> {
     Some(match operation {
         op::ADD => a.wrapping_add(b),
         op::SUB => a.wrapping_sub(b),
         op::MUL => a.wrapping_mul(b),
-        op::DIV if b == 0 => 0,
-        op::DIV if signed => (a as i64).wrapping_div(b as i64) as u64,
-        op::DIV => a / b,
-        op::MOD if b == 0 => a,
-        op::MOD if signed => (a as i64).wrapping_rem(b as i64) as u64,
-        op::MOD => a % b,
+        op::DIV => a.checked_div(b).unwrap_or(0),
+        op::MOD => a.checked_rem(b).unwrap_or(a),
         op::OR => a | b,
         op::AND => a & b,
         op::XOR => a ^ b,
+        op::MOV => b,
         // The `wrapping_` shifts mask the count as the instruction does.
         op::LSH => a.wrapping_shl(b as u32),
         op::RSH => a.wrapping_shr(b as u32),
@@ -29,26 +25,43 @@ pub(super) fn alu64(operation: u8, a: u64, b: u64, signed: bool) -> Option<u64> 
 
 /// As [`alu64`] on the low halves; the upper half of the result is zero.
 #[inline(always)]
-pub(super) fn alu32(operation: u8, a: u32, b: u32, signed: bool) -> Option<u64> {
+pub(super) fn alu32(operation: u8, a: u32, b: u32) -> Option<u64> {
     let result = match operation {
         op::ADD => a.wrapping_add(b),
         op::SUB => a.wrapping_sub(b),
         op::MUL => a.wrapping_mul(b),
-        op::DIV if b == 0 => 0,
-        op::DIV if signed => (a as i32).wrapping_div(b as i32) as u32,
-        op::DIV => a / b,
-        op::MOD if b == 0 => a,
-        op::MOD if signed => (a as i32).wrapping_rem(b as i32) as u32,
-        op::MOD => a % b,
+        op::DIV => a.checked_div(b).unwrap_or(0),
+        op::MOD => a.checked_rem(b).unwrap_or(a),
         op::OR => a | b,
         op::AND => a & b,
         op::XOR => a ^ b,
+        op::MOV => b,
         op::LSH => a.wrapping_shl(b),
         op::RSH => a.wrapping_shr(b),
         op::ARSH => (a as i32).wrapping_shr(b) as u32,
         _ => return None,
     };
     Some(result.into())
+}
+
+/// Signed division; by zero it gives 0, and the least number by -1 itself.
+pub(super) fn sdiv64(a: u64, b: u64) -> u64 {
+    if b == 0 { 0 } else { (a as i64).wrapping_div(b as i64) as u64 }
+}
+
+/// Signed remainder with the sign of the dividend; by zero it gives the dividend.
+pub(super) fn smod64(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { (a as i64).wrapping_rem(b as i64) as u64 }
+}
+
+/// As [`sdiv64`] on the low halves; the upper half of the result is zero.
+pub(super) fn sdiv32(a: u32, b: u32) -> u64 {
+    if b == 0 { 0 } else { (a as i32).wrapping_div(b as i32) as u32 as u64 }
+}
+
+/// As [`smod64`] on the low halves; the upper half of the result is zero.
+pub(super) fn smod32(a: u32, b: u32) -> u64 {
+    if b == 0 { a.into() } else { (a as i32).wrapping_rem(b as i32) as u32 as u64 }
 }
 
 /// The low `bits` bits, sign-extended: `MOV` with `off`, and sign-extending loads. `None` for widths

@@ -109,14 +109,15 @@ impl<'c, 'r> Call<'c, 'r> {
         self.mem(i).ok_or_else(|| self.fault(i, ArgFault::Null))
     }
 
-    /// The memory of an argument for as long as the run: not the stack and not the context.
+    /// The memory of an argument for as long as the run: not the stack, not the context, and not a
+    /// record, whose place in the ring is used again after it was submitted.
     pub fn lent(&mut self, i: usize) -> Result<Window<'r>, FaultKind> {
         let window = self.required(i)?;
-        let found = self.view.tables.find(window.addr(), window.len(), window.access(), self.view.work);
+        let found = self.view.tables.lasting(window.addr(), window.len(), window.access(), self.view.work);
         found
             .ok()
             .and_then(|object| object.sub((window.addr() - object.addr()) as usize, window.len()))
-            .ok_or_else(|| self.fault(i, ArgFault::OnStack))
+            .ok_or_else(|| self.fault(i, ArgFault::Passing))
     }
 
     /// The bytes of a string, without its NUL.

@@ -172,9 +172,10 @@ pub enum ArgFault {
     /// Memory that is written and must not be.
     #[error("is read-only memory")]
     ReadOnly,
-    /// Memory that ends when the call does, such as the stack, where more is needed.
-    #[error("is on the stack, where the memory must outlive the function")]
-    OnStack,
+    /// The stack, the context or a ring-buffer record, where memory is needed that stays until the
+    /// run ends.
+    #[error("is memory that can go away during the run")]
+    Passing,
     /// Memory without a NUL in its first 64 KiB or before its end.
     #[error("is not a NUL-terminated string")]
     NotString,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::alu::{self, Order};
 use super::call::{Call, MAX_ARGS, View};
-use super::memory::{Local, Tables, covers, handle, refuse, resolve};
+use super::memory::{Local, Miss, Tables, covers, handle, refuse, resolve};
 use super::{CLOBBERED, FRAME_SIZE, Fault, FaultKind, MAX_FRAMES, Outcome};
 use crate::contract::Callable;
 use crate::helpers;
@@ -20,6 +20,9 @@ const FP: usize = 10;
 /// `may_goto` jumps once only this part of the budget is left, so that the program can still finish.
 const RESERVE: u64 = 8;
 
+/// A fault on its way out: boxed, so that results of single steps fit in registers.
+type Stop = Box<FaultKind>;
+
 /// What a local call keeps for the caller.
 #[derive(Debug, Clone, Copy, Default)]
 struct Frame {
@@ -27,6 +30,22 @@ struct Frame {
     ret: usize,
     /// R6 to R9 of the caller.
     saved: [u64; 4],
+}
+
+/// Does the same for each width with the width as a constant, so that a load is one load.
+macro_rules! by_width {
+    ($insn:ident, $width:ident => $does:expr) => {
+        match width($insn) {
+            Width::B => by_width!(@ $width, Width::B, $does),
+            Width::H => by_width!(@ $width, Width::H, $does),
+            Width::W => by_width!(@ $width, Width::W, $does),
+            Width::DW => by_width!(@ $width, Width::DW, $does),
+        }
+    };
+    (@ $width:ident, $value:expr, $does:expr) => {{
+        let $width = $value;
+        $does
+    }};
 }
 
 /// One run of one program.
@@ -40,8 +59,8 @@ pub(super) struct Machine<'w, 'r> {
     frames: [Frame; MAX_FRAMES - 1],
     depth: usize,
     local: Local<'w>,
-    /// The object of the last access that was not to the stack; emptied by calls.
-    recent: Window<'w>,
+    /// The last two objects accessed that are not the stack, newest first; emptied by calls.
+    recent: [Window<'w>; 2],
     tables: &'w mut Tables<'r>,
     host: &'w mut dyn Host<'r>,
     slot: usize,
@@ -66,7 +85,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             frames: [Frame::default(); MAX_FRAMES - 1],
             depth: 0,
             local,
-            recent: nowhere(),
+            recent: [nowhere(); 2],
             tables,
             host,
             slot,
@@ -79,18 +98,18 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     pub(super) fn run(&mut self, args: [u64; 2]) -> Outcome {
         self.regs[1..3].copy_from_slice(&args);
         let result = self.enter().and_then(|()| self.steps());
-        let result = result.map(|()| self.regs[0]).map_err(|kind| Fault::at(self.program, self.at, kind));
+        let result = result.map(|()| self.regs[0]).map_err(|kind| Fault::at(self.program, self.at, *kind));
         Outcome { result, insns: self.budget - self.left }
     }
 
-    fn steps(&mut self) -> Result<(), FaultKind> {
+    fn steps(&mut self) -> Result<(), Stop> {
         let insns = self.program.insns.as_slice();
         loop {
             let Some(&insn) = insns.get(self.pc) else {
                 return Err(self.no_insn(self.pc as i64));
             };
             if self.left == 0 {
-                return Err(FaultKind::Budget { budget: self.budget });
+                return Err(FaultKind::Budget { budget: self.budget }.into());
             }
             self.left -= 1;
             self.at = self.pc;
@@ -108,13 +127,18 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                     let value = self.alu32(insn)?;
                     self.set(dst, value)?;
                 }
+                op::LDX if insn.code & 0xe0 == op::MEM => {
+                    require(insn, insn.imm == 0)?;
+                    let value = by_width!(insn, width => self.load(insn, width))?;
+                    self.set(dst, value)?;
+                }
                 op::LDX => {
-                    let value = self.load(insn)?;
+                    let value = self.load_signed(insn)?;
                     self.set(dst, value)?;
                 }
                 op::STX if insn.code & 0xe0 == op::MEM => {
                     require(insn, insn.imm == 0)?;
-                    self.store(insn, self.regs[src])?;
+                    by_width!(insn, width => self.store(insn, width, self.regs[src]))?;
                 }
                 op::STX => {
                     require(insn, insn.code & 0xe0 == op::ATOMIC)?;
@@ -122,7 +146,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 }
                 op::ST => {
                     require(insn, insn.code & 0xe0 == op::MEM && src == 0)?;
-                    self.store(insn, insn.imm as u64)?;
+                    by_width!(insn, width => self.store(insn, width, insn.imm as u64))?;
                 }
                 op::JMP => {
                     if self.jump(insn)? {
@@ -140,9 +164,9 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(always)]
-    fn set(&mut self, dst: usize, value: u64) -> Result<(), FaultKind> {
+    fn set(&mut self, dst: usize, value: u64) -> Result<(), Stop> {
         if dst == FP {
-            return Err(FaultKind::FramePointer);
+            return Err(FaultKind::FramePointer.into());
         }
         self.regs[dst] = value;
         Ok(())
@@ -150,7 +174,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
 
     /// The right operand of an ALU or jump instruction, sign-extended if immediate.
     #[inline(always)]
-    fn operand(&self, insn: Insn) -> Result<u64, FaultKind> {
+    fn operand(&self, insn: Insn) -> Result<u64, Stop> {
         if insn.code & op::X != 0 {
             require(insn, insn.imm == 0)?;
             Ok(self.regs[insn.src as usize])
@@ -161,126 +185,113 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(always)]
-    fn alu64(&mut self, insn: Insn) -> Result<u64, FaultKind> {
-        let old = self.regs[insn.dst as usize];
-        match insn.code & 0xf0 {
-            op::NEG => {
-                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0 && insn.imm == 0)?;
-                Ok(old.wrapping_neg())
-            }
-            op::MOV => {
-                let value = self.operand(insn)?;
-                if insn.off == 0 {
-                    return Ok(value);
-                }
-                require(insn, insn.code & op::X != 0)?;
-                alu::sign_extend(value, insn.off as u32).ok_or_else(|| bad(insn))
-            }
-            op::END => {
-                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0)?;
-                alu::swap(old, insn.imm, Order::Swap).ok_or_else(|| bad(insn))
-            }
-            operation => {
-                let signed = signed(insn)?;
-                alu::alu64(operation, old, self.operand(insn)?, signed).ok_or_else(|| bad(insn))
-            }
+    fn alu64(&self, insn: Insn) -> Result<u64, Stop> {
+        let a = self.regs[insn.dst as usize];
+        let b = self.operand(insn)?;
+        if insn.off != 0 {
+            return self.variant(insn, a, b);
         }
+        alu::alu64(insn.code & 0xf0, a, b).map_or_else(|| unary(insn, a), Ok)
     }
 
     #[inline(always)]
-    fn alu32(&mut self, insn: Insn) -> Result<u64, FaultKind> {
-        let old = self.regs[insn.dst as usize];
-        match insn.code & 0xf0 {
-            op::NEG => {
-                require(insn, insn.code & op::X == 0 && insn.src == 0 && insn.off == 0 && insn.imm == 0)?;
-                Ok((old as u32).wrapping_neg().into())
-            }
-            op::MOV => {
-                let value = self.operand(insn)?;
-                if insn.off == 0 {
-                    return Ok(value as u32 as u64);
-                }
-                require(insn, insn.code & op::X != 0 && insn.off != 32)?;
-                alu::sign_extend(value, insn.off as u32).map(|v| v as u32 as u64).ok_or_else(|| bad(insn))
-            }
-            op::END => {
-                require(insn, insn.src == 0 && insn.off == 0)?;
-                let order = if insn.code & op::X != 0 { Order::Big } else { Order::Little };
-                alu::swap(old, insn.imm, order).ok_or_else(|| bad(insn))
-            }
-            operation => {
-                let signed = signed(insn)?;
-                let b = self.operand(insn)? as u32;
-                alu::alu32(operation, old as u32, b, signed).ok_or_else(|| bad(insn))
-            }
+    fn alu32(&self, insn: Insn) -> Result<u64, Stop> {
+        let a = self.regs[insn.dst as usize];
+        if insn.code & 0xf0 == op::END {
+            return unary(insn, a);
         }
+        let b = self.operand(insn)?;
+        if insn.off != 0 {
+            return self.variant(insn, a, b);
+        }
+        alu::alu32(insn.code & 0xf0, a as u32, b as u32).map_or_else(|| unary(insn, a), Ok)
+    }
+
+    /// The operations that `off` selects: signed division and modulo, sign-extending moves.
+    #[inline(never)]
+    fn variant(&self, insn: Insn, a: u64, b: u64) -> Result<u64, Stop> {
+        let wide = insn.class() == op::ALU64;
+        let result = match (insn.code & 0xf0, insn.off) {
+            (op::DIV, 1) if wide => Some(alu::sdiv64(a, b)),
+            (op::DIV, 1) => Some(alu::sdiv32(a as u32, b as u32)),
+            (op::MOD, 1) if wide => Some(alu::smod64(a, b)),
+            (op::MOD, 1) => Some(alu::smod32(a as u32, b as u32)),
+            (op::MOV, bits @ (8 | 16 | 32)) if insn.code & op::X != 0 && (wide || bits != 32) => {
+                let value = alu::sign_extend(b, bits as u32);
+                value.map(|value| if wide { value } else { value as u32 as u64 })
+            }
+            _ => None,
+        };
+        result.ok_or_else(|| bad(insn))
     }
 
     /// The memory of an access.
     #[inline(always)]
-    fn memory(&mut self, addr: u64, len: usize, access: Access) -> Result<(Window<'w>, usize), FaultKind> {
+    fn memory(&mut self, addr: u64, len: usize, access: Access) -> Result<(Window<'w>, usize), Stop> {
         if let Some(off) = self.local.stack_offset(addr, len) {
             return Ok((self.local.stack, off));
         }
-        if covers(&self.recent, addr, len) && self.recent.allows(access) {
-            return Ok((self.recent, addr.wrapping_sub(self.recent.addr()) as usize));
+        for &window in &self.recent {
+            if covers(&window, addr, len) && window.allows(access) {
+                return Ok((window, addr.wrapping_sub(window.addr()) as usize));
+            }
         }
         self.search(addr, len, access)
     }
 
     #[inline(never)]
-    fn search(&mut self, addr: u64, len: usize, access: Access) -> Result<(Window<'w>, usize), FaultKind> {
+    fn search(&mut self, addr: u64, len: usize, access: Access) -> Result<(Window<'w>, usize), Stop> {
         let mut work = 0;
         let found = resolve(self.local, self.tables, addr, len, access, &mut work);
         self.left = self.left.saturating_sub(work);
         let (window, off) = found.map_err(|miss| refuse(addr, len, access, miss))?;
-        self.recent = window;
+        self.recent = [window, self.recent[0]];
         Ok((window, off))
     }
 
     #[inline(always)]
-    fn load(&mut self, insn: Insn) -> Result<u64, FaultKind> {
-        require(insn, insn.imm == 0)?;
-        let width = width(insn);
+    fn load(&mut self, insn: Insn, width: Width) -> Result<u64, Stop> {
         let addr = displaced(self.regs[insn.src as usize], insn);
-        let (window, off) = match insn.code & 0xe0 {
-            op::MEM => self.memory(addr, width.bytes(), Access::Read)?,
-            op::MEMSX if width != Width::DW => self.memory(addr, width.bytes(), Access::Read)?,
-            _ => return Err(bad(insn)),
-        };
-        let value = window.load(off, width).ok_or(FaultKind::Load { addr, size: width.bytes() })?;
-        if insn.code & 0xe0 == op::MEM {
-            return Ok(value);
-        }
+        let (window, off) = self.memory(addr, width.bytes(), Access::Read)?;
+        let refused = || refuse(addr, width.bytes(), Access::Read, Miss::Outside);
+        Ok(window.load(off, width).ok_or_else(refused)?)
+    }
+
+    #[inline(never)]
+    fn load_signed(&mut self, insn: Insn) -> Result<u64, Stop> {
+        let width = width(insn);
+        require(insn, insn.code & 0xe0 == op::MEMSX && width != Width::DW && insn.imm == 0)?;
+        let value = self.load(insn, width)?;
         alu::sign_extend(value, width.bytes() as u32 * 8).ok_or_else(|| bad(insn))
     }
 
     #[inline(always)]
-    fn store(&mut self, insn: Insn, value: u64) -> Result<(), FaultKind> {
-        let width = width(insn);
+    fn store(&mut self, insn: Insn, width: Width, value: u64) -> Result<(), Stop> {
         let addr = displaced(self.regs[insn.dst as usize], insn);
         let (window, off) = self.memory(addr, width.bytes(), Access::ReadWrite)?;
-        window.store(off, width, value).ok_or(FaultKind::Store { addr, size: width.bytes() })
+        let refused = || refuse(addr, width.bytes(), Access::ReadWrite, Miss::Outside);
+        Ok(window.store(off, width, value).ok_or_else(refused)?)
     }
 
     /// RFC 9669 section 5.3, and the acquire and release forms of Linux.
-    fn atomic(&mut self, insn: Insn) -> Result<(), FaultKind> {
+    #[inline(never)]
+    fn atomic(&mut self, insn: Insn) -> Result<(), Stop> {
         let (dst, src) = (insn.dst as usize, insn.src as usize);
         let width = width(insn);
         let size = width.bytes();
         let (base, access) =
             if insn.imm == op::LOAD_ACQ { (src, Access::Read) } else { (dst, Access::ReadWrite) };
         let addr = displaced(self.regs[base], insn);
-        let unaligned = FaultKind::Unaligned { addr, size };
+        let unaligned = || FaultKind::Unaligned { addr, size };
         match insn.imm {
             op::LOAD_ACQ => {
                 let (window, off) = self.aligned(addr, size, access)?;
-                let value = window.load_acquire(off, width).ok_or(unaligned)?;
+                let value = window.load_acquire(off, width).ok_or_else(unaligned)?;
                 return self.set(dst, value);
             }
             op::STORE_REL => {
                 let (window, off) = self.aligned(addr, size, access)?;
-                return window.store_release(off, width, self.regs[src]).ok_or(unaligned);
+                return Ok(window.store_release(off, width, self.regs[src]).ok_or_else(unaligned)?);
             }
             _ => {}
         }
@@ -294,12 +305,12 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         require(insn, known && matches!(width, Width::W | Width::DW))?;
         let fetch = insn.imm & op::FETCH != 0;
         if fetch && insn.imm != op::CMPXCHG && src == FP {
-            return Err(FaultKind::FramePointer);
+            return Err(FaultKind::FramePointer.into());
         }
         let (window, off) = self.aligned(addr, size, access)?;
         let value = self.regs[src];
         let old = if width == Width::DW {
-            let cell = window.atomic64(off).ok_or(unaligned)?;
+            let cell = window.atomic64(off).ok_or_else(unaligned)?;
             match insn.imm {
                 op::XCHG => cell.swap(value, Ordering::SeqCst),
                 op::CMPXCHG => cell
@@ -313,7 +324,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 },
             }
         } else {
-            let cell = window.atomic32(off).ok_or(unaligned)?;
+            let cell = window.atomic32(off).ok_or_else(unaligned)?;
             let value = value as u32;
             let old = match insn.imm {
                 op::XCHG => cell.swap(value, Ordering::SeqCst),
@@ -337,14 +348,18 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         Ok(())
     }
 
-    fn aligned(&mut self, addr: u64, size: usize, access: Access) -> Result<(Window<'w>, usize), FaultKind> {
+    fn aligned(&mut self, addr: u64, size: usize, access: Access) -> Result<(Window<'w>, usize), Stop> {
         let found = self.memory(addr, size, access)?;
-        if addr.is_multiple_of(size as u64) { Ok(found) } else { Err(FaultKind::Unaligned { addr, size }) }
+        if addr.is_multiple_of(size as u64) {
+            Ok(found)
+        } else {
+            Err(FaultKind::Unaligned { addr, size }.into())
+        }
     }
 
     /// Class `JMP`; whether the program ended.
     #[inline(always)]
-    fn jump(&mut self, insn: Insn) -> Result<bool, FaultKind> {
+    fn jump(&mut self, insn: Insn) -> Result<bool, Stop> {
         let (dst, src) = (insn.dst as usize, insn.src);
         match insn.code {
             op::GOTO => {
@@ -359,7 +374,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 require(insn, dst == 0 && src == 0 && insn.off == 0 && insn.imm == 0)?;
                 return Ok(self.leave());
             }
-            op::CALLX => return Err(FaultKind::IndirectCall),
+            op::CALLX => return Err(FaultKind::IndirectCall.into()),
             op::MAY_GOTO => {
                 require(insn, dst == 0 && src == 0 && insn.imm == 0)?;
                 if self.left <= self.budget / RESERVE {
@@ -378,7 +393,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(always)]
-    fn jump32(&mut self, insn: Insn) -> Result<(), FaultKind> {
+    fn jump32(&mut self, insn: Insn) -> Result<(), Stop> {
         if insn.code == op::GOTOL {
             require(insn, insn.dst == 0 && insn.src == 0 && insn.off == 0)?;
             return self.go(insn.imm.into());
@@ -393,7 +408,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
 
     /// Goes on `distance` slots after the next instruction.
     #[inline(always)]
-    fn go(&mut self, distance: i64) -> Result<(), FaultKind> {
+    fn go(&mut self, distance: i64) -> Result<(), Stop> {
         // Neither is near the limits of `i64`.
         let target = self.pc as i64 + distance;
         self.pc = usize::try_from(target).map_err(|_| self.no_insn(target))?;
@@ -401,12 +416,13 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[cold]
-    fn no_insn(&self, target: i64) -> FaultKind {
-        FaultKind::BadJump { target, len: self.program.insns.len() }
+    fn no_insn(&self, target: i64) -> Stop {
+        FaultKind::BadJump { target, len: self.program.insns.len() }.into()
     }
 
     /// The 64-bit immediate load; RFC 9669 section 5.4.
-    fn wide(&mut self, insn: Insn) -> Result<u64, FaultKind> {
+    #[inline(never)]
+    fn wide(&mut self, insn: Insn) -> Result<u64, Stop> {
         let Some(&second) = self.program.insns.get(self.pc) else {
             return Err(self.no_insn(self.pc as i64));
         };
@@ -445,7 +461,8 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         }
     }
 
-    fn call(&mut self, insn: Insn) -> Result<(), FaultKind> {
+    #[inline(never)]
+    fn call(&mut self, insn: Insn) -> Result<(), Stop> {
         let callable = match insn.src {
             pseudo::CALL_HELPER => {
                 helpers::by_id(insn.imm).ok_or(FaultKind::UnknownHelper { id: insn.imm })?
@@ -464,11 +481,11 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(never)]
-    fn call_out(&mut self, callable: &'static Callable) -> Result<u64, FaultKind> {
+    fn call_out(&mut self, callable: &'static Callable) -> Result<u64, Stop> {
         let mut regs = [0; MAX_ARGS];
         regs.copy_from_slice(&self.regs[1..=MAX_ARGS]);
         // Memory may come and go during the call.
-        self.recent = nowhere();
+        self.recent = [nowhere(); 2];
         let mut work = 0;
         let view = View {
             program: self.program,
@@ -480,12 +497,12 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         };
         let result = Call::new(callable, regs, view).and_then(|mut call| (callable.run)(&mut call));
         self.left = self.left.saturating_sub(work);
-        result
+        Ok(result?)
     }
 
-    fn call_local(&mut self, insn: Insn) -> Result<(), FaultKind> {
+    fn call_local(&mut self, insn: Insn) -> Result<(), Stop> {
         let Some(frame) = self.frames.get_mut(self.depth) else {
-            return Err(FaultKind::TooDeep);
+            return Err(FaultKind::TooDeep.into());
         };
         frame.ret = self.pc;
         frame.saved.copy_from_slice(&self.regs[6..FP]);
@@ -495,7 +512,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     /// Gives the function at `depth` its frame.
-    fn enter(&mut self) -> Result<(), FaultKind> {
+    fn enter(&mut self) -> Result<(), Stop> {
         self.regs[FP] = self.local.enter(self.depth);
         self.local.clear_frame();
         Ok(())
@@ -528,22 +545,29 @@ fn nowhere<'w>() -> Window<'w> {
 }
 
 #[cold]
-fn bad(insn: Insn) -> FaultKind {
+fn bad(insn: Insn) -> Stop {
     let Insn { code, dst, src, off, imm } = insn;
-    FaultKind::BadInsn { code, dst, src, off, imm }
+    FaultKind::BadInsn { code, dst, src, off, imm }.into()
 }
 
 #[inline(always)]
-fn require(insn: Insn, valid: bool) -> Result<(), FaultKind> {
+fn require(insn: Insn, valid: bool) -> Result<(), Stop> {
     if valid { Ok(()) } else { Err(bad(insn)) }
 }
 
-/// Whether a binary operation is the signed variant, which only division and modulo have.
-#[inline(always)]
-fn signed(insn: Insn) -> Result<bool, FaultKind> {
-    let division = matches!(insn.code & 0xf0, op::DIV | op::MOD);
-    require(insn, insn.off == 0 || (division && insn.off == 1))?;
-    Ok(insn.off == 1)
+/// Negation and byte swaps; everything else that is no binary operation is refused.
+#[inline(never)]
+fn unary(insn: Insn, value: u64) -> Result<u64, Stop> {
+    require(insn, insn.src == 0 && insn.off == 0)?;
+    let x = insn.code & op::X != 0;
+    let result = match (insn.class(), insn.code & 0xf0) {
+        (op::ALU64, op::NEG) if !x && insn.imm == 0 => Some(value.wrapping_neg()),
+        (_, op::NEG) if !x && insn.imm == 0 => Some((value as u32).wrapping_neg().into()),
+        (op::ALU64, op::END) if !x => alu::swap(value, insn.imm, Order::Swap),
+        (op::ALU, op::END) => alu::swap(value, insn.imm, if x { Order::Big } else { Order::Little }),
+        _ => None,
+    };
+    result.ok_or_else(|| bad(insn))
 }
 
 #[inline(always)]

@@ -187,6 +187,19 @@ impl<'r> Tables<'r> {
         access: Access,
         work: &mut u64,
     ) -> Result<Window<'r>, Miss> {
+        // Records can always be written.
+        let record = self.records.iter().map(Reservation::window).find(|record| covers(record, addr, len));
+        record.map_or_else(|| self.lasting(addr, len, access, work), Ok)
+    }
+
+    /// As [`Tables::find`], but only objects that stay until the run ends.
+    pub(super) fn lasting(
+        &self,
+        addr: u64,
+        len: usize,
+        access: Access,
+        work: &mut u64,
+    ) -> Result<Window<'r>, Miss> {
         let mut miss = Miss::Outside;
         let mut fits = |window: &Window<'r>| {
             let inside = covers(window, addr, len);
@@ -199,12 +212,8 @@ impl<'r> Tables<'r> {
         if let Some(window) = self.args.iter().find(|window| fits(window)) {
             return Ok(*window);
         }
-        if let Some(window) =
-            self.values.iter().filter_map(|values| values.find(addr, len)).find(|window| fits(window))
-        {
-            return Ok(window);
-        }
-        if let Some(window) = self.records.iter().map(Reservation::window).find(|window| fits(window)) {
+        let mut values = self.values.iter().filter_map(|values| values.find(addr, len));
+        if let Some(window) = values.find(|window| fits(window)) {
             return Ok(window);
         }
         // The newest slice is the likeliest, and older ones are paid for.

@@ -438,7 +438,7 @@ fn dynptrs_of_map_memory() {
     ));
     assert_eq!(make(1, 8, 0, code![]), bad(ArgFault::ReadOnly));
     let stacked = exec(code![stack(1, -64), mov(2, 8), mov(3, 0), stack(4, -16), call(197), exit()]);
-    assert_eq!(stacked, bad(ArgFault::OnStack));
+    assert_eq!(stacked, bad(ArgFault::Passing));
     let huge: Arc<Map> = Map::new(spec(MapKind::Array, 4, 1 << 24, 1), 1).unwrap();
     let insns = code![value(0), mov(2, 1 << 24), mov(3, 0), stack(4, -16), call(197), exit()];
     assert_eq!(run(&program_with(insns, vec![huge], vec![]), &[]), Ok(-7i64 as u64));

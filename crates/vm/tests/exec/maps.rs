@@ -248,6 +248,24 @@ fn records_are_written_and_released() {
 }
 
 #[test]
+fn a_record_does_not_outlive_its_submission_in_a_dynptr() {
+    let ring = ring(4096);
+    let keep = code![
+        reserve(16),
+        copy(6, 0),
+        copy(1, 0),
+        mov(2, 16),
+        mov(3, 0),
+        copy(4, 10),
+        add(4, -16),
+        call(197)
+    ];
+    let refused =
+        FaultKind::BadArgument { callable: "bpf_dynptr_from_mem", arg: 1, reason: ArgFault::Passing };
+    assert_eq!(run(&with(&ring, keep), &[]), Err(refused));
+}
+
+#[test]
 fn output_and_query() {
     let ring = ring(4096);
     let output = |size, flags| {
