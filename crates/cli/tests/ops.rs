@@ -156,7 +156,7 @@ impl Stage {
         let owner = uid.filter(|_| by_user);
         let (plain, lower) = (dir("p", owner)?, dir("l", owner)?);
         let (notes, service) = (dir("n", None)?, dir("d", owner)?);
-        let mut sides = Sides { plain, mount: lower.clone(), lower, uid, filtered, notes };
+        let mut sides = Sides { plain, mount: lower.clone(), lower, uid, filtered, by_user, notes };
         if mounted {
             let at = dir("m", owner)?;
             let filter = if filtered { mount::everything() } else { None };
@@ -258,5 +258,5 @@ fn twins(root: &Path) -> std::io::Result<Sides> {
         fs::create_dir(root.join(name))?;
     }
     let (plain, lower, notes) = (root.join("p"), root.join("l"), root.join("n"));
-    Ok(Sides { plain, mount: lower.clone(), lower, uid: None, filtered: false, notes })
+    Ok(Sides { plain, mount: lower.clone(), lower, uid: None, filtered: false, by_user: false, notes })
 }

@@ -12,7 +12,7 @@ mod xattr;
 
 pub(crate) use notices::self_tests;
 
-use crate::twin::{Case, Inherent};
+use crate::twin::{Case, Inherent, Kind};
 
 /// A list of cases: `OPERATION: function, function;`.
 macro_rules! cases {
@@ -48,42 +48,49 @@ pub(crate) static INHERENT: &[Inherent] = &[
         case: "statx_btime",
         label: "btime given",
         mount: "false",
-        filtered: true,
+        on: Kind::Filtered,
         reason: "struct fuse_ops has no member for STATX, so a filtered mount answers with GETATTR, which has no btime",
     },
     Inherent {
         case: "fallocate_collapse_insert",
         label: "collapse",
         mount: "EOPNOTSUPP",
-        filtered: false,
+        on: Kind::Any,
         reason: "the kernel's FUSE client refuses the mode before any server is asked",
     },
     Inherent {
         case: "fallocate_collapse_insert",
         label: "insert",
         mount: "EOPNOTSUPP",
-        filtered: false,
+        on: Kind::Any,
         reason: "the kernel's FUSE client refuses the mode before any server is asked",
     },
     Inherent {
         case: "mknod_devices",
         label: "stranger",
         mount: "EPERM",
-        filtered: false,
+        on: Kind::Any,
         reason: "the kernel asks for the capability before it asks the server, who would say EACCES",
     },
     Inherent {
         case: "open_permission",
         label: "no atime",
         mount: "EPERM",
-        filtered: false,
+        on: Kind::Any,
         reason: "the kernel looks at O_NOATIME before it asks the server, who would say EACCES",
     },
     Inherent {
-        case: "chown_clears_suid",
-        label: "chown nothing",
+        case: "access_exec",
+        label: "run 111",
+        mount: "EACCES",
+        on: Kind::ByUser,
+        reason: "the server reads the program with the rights of its user, who may not",
+    },
+    Inherent {
+        case: "write_kills_suid",
+        label: "mapped",
         mount: "*",
-        filtered: false,
-        reason: "a chown(2) that changes neither owner nor group is not told to the server",
+        on: Kind::ByUser,
+        reason: "the server writes down what was mapped with write(2), which takes setuid and setgid away",
     },
 ];

@@ -48,10 +48,21 @@ pub(crate) struct Inherent {
     pub(crate) label: &'static str,
     /// What the mount answers; `*` for anything.
     pub(crate) mount: &'static str,
-    /// Whether only a filtered mount may.
-    pub(crate) filtered: bool,
+    /// Which mounts may.
+    pub(crate) on: Kind,
     /// Why nothing can be done about it.
     pub(crate) reason: &'static str,
+}
+
+/// Some of the mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// All of them.
+    Any,
+    /// Those with filters.
+    Filtered,
+    /// Those of ordinary users.
+    ByUser,
 }
 
 /// Where a case runs, and its notebook.
@@ -295,6 +306,8 @@ pub(crate) struct Sides {
     pub(crate) uid: Option<u32>,
     /// Whether filters are in the way.
     pub(crate) filtered: bool,
+    /// Whether an ordinary user mounted it.
+    pub(crate) by_user: bool,
     /// Room for notebooks.
     pub(crate) notes: PathBuf,
 }
@@ -312,7 +325,11 @@ pub(crate) fn compare(sides: &Sides, case: &Case, inherent: &[Inherent]) -> Resu
             known.case == case.name
                 && known.label == label
                 && (known.mount == value || known.mount == "*")
-                && (sides.filtered || !known.filtered)
+                && match known.on {
+                    Kind::Any => true,
+                    Kind::Filtered => sides.filtered,
+                    Kind::ByUser => sides.by_user,
+                }
         });
         if let Some(known) = known {
             drop(writeln!(
