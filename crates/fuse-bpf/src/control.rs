@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, Shutdown};
 
 use crate::transport::mounted_at;
 
@@ -84,6 +84,9 @@ fn socket((major, minor): (u32, u32)) -> std::io::Result<PathBuf> {
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
+    /// Inode of the socket: a later mount with the same device number replaces it by its own.
+    inode: u64,
+    listener: Arc<UnixListener>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -101,14 +104,15 @@ impl Server {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&path)?;
+        let listener = Arc::new(UnixListener::bind(&path)?);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let inode = path.symlink_metadata()?.ino();
         let stopping = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopping);
+        let (accepting, stop) = (Arc::clone(&listener), Arc::clone(&stopping));
         let thread = std::thread::Builder::new()
             .name("fuse-bpf-ctl".into())
-            .spawn(move || accept(&listener, &controls, &stop))?;
-        Ok(Server { path, stopping, thread: Some(thread) })
+            .spawn(move || accept(&accepting, &controls, &stop))?;
+        Ok(Server { path, inode, listener, stopping, thread: Some(thread) })
     }
 }
 
@@ -116,11 +120,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts.
-        drop(UnixStream::connect(&self.path));
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+        match rustix::net::shutdown(&*self.listener, Shutdown::Both) {
+            Ok(()) => {
+                if let Some(thread) = self.thread.take() {
+                    drop(thread.join());
+                }
+            }
+            Err(error) => tracing::warn!("the control socket's thread is left behind: {error}"),
         }
-        drop(std::fs::remove_file(&self.path));
+        if self.path.symlink_metadata().is_ok_and(|socket| socket.ino() == self.inode) {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
@@ -208,4 +218,40 @@ pub fn connect(mountpoint: &Path, request: &str) -> Result<impl BufRead + use<>,
     let mut stream = UnixStream::connect(&path).map_err(unreachable(path.clone()))?;
     stream.write_all(format!("{request}\n").as_bytes()).map_err(unreachable(path))?;
     Ok(BufReader::new(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Controls for Echo {
+        fn serve(&self, request: &str, out: &mut dyn Write) -> std::io::Result<()> {
+            writeln!(out, "{request}!")
+        }
+    }
+
+    fn ask(device: (u32, u32)) -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(socket(device)?)?;
+        stream.write_all(b"hello\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[test]
+    fn a_mount_that_ends_late_leaves_its_successor_alone() {
+        // No mount has this device number.
+        let device = (u32::MAX, std::process::id());
+        let first = Server::start(device, Arc::new(Echo)).unwrap();
+        assert_eq!(ask(device).unwrap(), "hello!\n");
+        let second = Server::start(device, Arc::new(Echo)).unwrap();
+        drop(first);
+        assert_eq!(ask(device).unwrap(), "hello!\n");
+        drop(second);
+        assert!(ask(device).is_err());
+        assert!(!socket(device).unwrap().exists());
+    }
 }
