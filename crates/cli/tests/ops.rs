@@ -64,6 +64,12 @@ fn main() -> ExitCode {
         };
     }
     let arguments = Arguments::from_args();
+    match mount::where_users_can_mount() {
+        Some(Ok(status)) if status.success() => return ExitCode::SUCCESS,
+        Some(Ok(_)) => return ExitCode::FAILURE,
+        Some(Err(error)) => say(&format!("not where ordinary users can mount: {error}")),
+        None => {}
+    }
     let stages = match settings().into_iter().map(Stage::new).collect::<std::io::Result<Vec<_>>>() {
         Ok(stages) => stages,
         Err(error) => {

@@ -372,6 +372,15 @@ impl<'r> Call<'r> {
         (&self.head[..self.head_len], self.data.get(..self.data_len).unwrap_or_default())
     }
 
+    /// Whether the reply has the structs and data the table says. Sizes of attributes are asked for with
+    /// their own struct in place of the data.
+    pub fn reply_is_as_declared(&self) -> bool {
+        let declared: usize = self.op.output.iter().map(|desc| desc.size).sum();
+        let size_query = self.op.data == Some("value") && self.data_len == 0;
+        let head = self.head_len == declared || size_query && self.head_len == fuse_getxattr_in::DESC.size;
+        head && (self.op.data.is_some() || self.data_len == 0)
+    }
+
     /// Whether anybody filters this call.
     pub fn is_filtered(&self) -> bool {
         self.chain.asks(self.op.filter)

@@ -272,7 +272,7 @@ const DAX: &str = "DAX windows exist on virtiofs only";
 /// Every operation of the protocol.
 ///
 /// `caller`: done with the caller's credentials: the system decides by them whether it may be done, or what
-/// else it does (clearing setuid). `handle`: done by descriptor; it needs no permission, or that was given when the
+/// else it does (clearing setuid, counting quota and reserved space). `handle`: done by descriptor; it needs no permission, or that was given when the
 /// file was opened.
 #[rustfmt::skip]
 pub static OPS: &[Op] = &[
@@ -290,7 +290,7 @@ pub static OPS: &[Op] = &[
     op!(13 "LINK" link caller in Some(fuse_link_in::DESC), ["name"], None; out [fuse_entry_out::DESC], None; Some(&LINK)),
     op!(14 "OPEN" open caller in Some(fuse_open_in::DESC), [], None; out [fuse_open_out::DESC], None; Some(&OPEN)),
     op!(15 "READ" read handle in Some(fuse_read_in::DESC), [], None; out [], Some("data"); Some(&READ_ITER)),
-    op!(16 "WRITE" write handle in Some(fuse_write_in::DESC), [], Some("data"); out [fuse_write_out::DESC], None; Some(&WRITE_ITER)),
+    op!(16 "WRITE" write caller in Some(fuse_write_in::DESC), [], Some("data"); out [fuse_write_out::DESC], None; Some(&WRITE_ITER)),
     op!(17 "STATFS" statfs handle in None, [], None; out [fuse_statfs_out::DESC], None; Some(&STATFS)),
     op!(18 "RELEASE" release handle in Some(fuse_release_in::DESC), [], None; out [], None; Some(&RELEASE)),
     op!(20 "FSYNC" fsync handle in Some(fuse_fsync_in::DESC), [], None; out [], None; Some(&FSYNC)),

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,7 +42,38 @@ pub(crate) fn unable(as_user: bool) -> Option<&'static str> {
     if as_user && !helper.iter().any(|path| Path::new(path).exists()) {
         return Some("ordinary users mount with fusermount3, which is not installed");
     }
+    let device = std::fs::metadata("/dev/fuse").map(|device| device.permissions().mode());
+    if as_user && rustix::process::geteuid().is_root() && device.is_ok_and(|mode| mode & 0o006 != 0o006) {
+        return Some("/dev/fuse is closed to ordinary users");
+    }
     None
+}
+
+/// The name of a device node of ours, in the environment of a process that may cover `/dev/fuse` with it.
+const OWN_DEVICE: &str = "FUSE_BPF_OWN_DEVICE";
+
+/// Runs this program once more where ordinary users may open `/dev/fuse`, if they may not here. `udev` lets them; where
+/// there is none, root gives them a device node in a mount namespace of its own, and the system's stays as it is.
+pub(crate) fn where_users_can_mount() -> Option<std::io::Result<std::process::ExitStatus>> {
+    let open = |device: std::fs::Metadata| device.permissions().mode() & 0o006 == 0o006;
+    let closed = std::fs::metadata("/dev/fuse").is_ok_and(|device| !open(device));
+    if !closed || !rustix::process::geteuid().is_root() || std::env::var_os(OWN_DEVICE).is_some() {
+        return None;
+    }
+    let again = || {
+        let dir = tempfile::tempdir()?;
+        let device = dir.path().join("fuse");
+        let script = "mknod -m 666 \"$FUSE_BPF_OWN_DEVICE\" c 10 229 && mount --bind \"$FUSE_BPF_OWN_DEVICE\" /dev/fuse || \
+                      echo 'skipped: user: /dev/fuse is closed to ordinary users and cannot be covered' >&2; exec \"$@\"";
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))?;
+        Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+            .arg(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .env(OWN_DEVICE, &device)
+            .status()
+    };
+    Some(again())
 }
 
 impl Mount {

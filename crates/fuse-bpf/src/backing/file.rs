@@ -233,15 +233,6 @@ impl Backing {
         Ok(done)
     }
 
-    /// Whether a file has setuid or setgid, which writing by somebody without privilege clears.
-    ///
-    /// # Errors
-    ///
-    /// Those of fstat(2).
-    pub fn has_privilege_bits(&self, file: &File) -> Result<bool, Errno> {
-        Ok(rustix::fs::fstat(&file.fd)?.st_mode & (libc::S_ISUID | libc::S_ISGID) != 0)
-    }
-
     /// Writes at `offset`, or with `append` at the end.
     ///
     /// # Errors

@@ -108,9 +108,6 @@ operation!(
         let file = call.file()?;
         // What comes from the page cache has its place, and the handle is a guess.
         let append = sent.flags & libc::O_APPEND.cast_unsigned() != 0 && sent.write_flags & flags::WRITE_CACHE == 0;
-        // The system clears setuid and setgid as it would for the caller.
-        let kill = sent.write_flags & flags::WRITE_KILL_SUIDGID != 0 && server.backing.has_privilege_bits(file)?;
-        let _caller = if kill { server.act_as_caller(call)? } else { None };
         let written = server.backing.write(file, seen.offset, data, append)?;
         call.set_out(0, &fuse_write_iter_out { ret: written as u64 });
         Ok(())

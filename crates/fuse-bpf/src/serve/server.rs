@@ -285,6 +285,7 @@ impl Server {
         if let Some(later) = call.later.take() {
             return later(reply);
         }
+        debug_assert!(call.reply_is_as_declared(), "{}: the reply is not the table's", call.op.name);
         let (head, data) = call.reply_parts();
         match reply.ok(head, data) {
             Delivery::Delivered => {
@@ -377,7 +378,7 @@ impl Handler for Server {
     }
 
     fn init(&self, negotiated: &Negotiated) {
-        tracing::debug!(?negotiated, "negotiated");
+        tracing::info!("{negotiated}");
     }
 
     fn handle(&self, worker: &mut Worker, request: Request<'_>, reply: Reply) {
