@@ -3,14 +3,14 @@
 
 use std::sync::LazyLock;
 
-use fuse_bpf_vm::contract::{Callable, Contract, Member, RetKind, StructOps};
+use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, StructOps};
 use fuse_bpf_vm::insn::pseudo;
 use fuse_bpf_vm::link::{LoadOptions, Module};
 use fuse_bpf_vm::{asm, disasm, validate};
 use libfuzzer_sys::fuzz_target;
 
 const fn kfunc(name: &'static str) -> Callable {
-    Callable { name, id: 0, proto: "int %s(void)", args: &[], ret: RetKind::Scalar, run: |_| Ok(0) }
+    Callable { name, id: 0, proto: "int %s(void)", args: &[], ret: RetKind::Scalar, effects: Effects::empty(), run: |_| Ok(0) }
 }
 
 /// What the fixtures of the loader's tests call.

@@ -5,6 +5,7 @@
 
 use crate::interp::Call;
 use crate::interp::FaultKind;
+use crate::maps::MapKind;
 use crate::mem::Access;
 
 /// Everything an embedder offers to the programs it loads.
@@ -74,6 +75,8 @@ pub struct Callable {
     pub args: &'static [ArgKind],
     /// What R0 holds afterwards.
     pub ret: RetKind,
+    /// What it does beside computing a result from its arguments.
+    pub effects: Effects,
     /// The implementation.
     pub run: CallFn,
 }
@@ -84,26 +87,65 @@ impl std::fmt::Debug for Callable {
     }
 }
 
+bitflags::bitflags! {
+    /// What running a callable or a program depends on and changes, beside its arguments.
+    ///
+    /// The verifier adds up the effects of all a program may reach; an embedder decides by them whether an
+    /// answer may be remembered. A missing flag is a promise, so when in doubt a flag is set.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct Effects: u16 {
+        /// The result can depend on the calling thread: user, group, process, command name.
+        const CALLER = 1 << 0;
+        /// The result can depend on the time.
+        const TIME = 1 << 1;
+        /// The result can depend on chance.
+        const RANDOM = 1 << 2;
+        /// The result can depend on the thread that runs the program (its slot).
+        const THREAD = 1 << 3;
+        /// The result can depend on what maps hold.
+        const MAP_READ = 1 << 4;
+        /// What maps hold can change.
+        const MAP_WRITE = 1 << 5;
+        /// Something is printed, recorded or signalled.
+        const OUTPUT = 1 << 6;
+        /// The result can depend on the bytes of an embedder's buffer.
+        const BUFFER_READ = 1 << 7;
+        /// The bytes or the length of an embedder's buffer can change.
+        const BUFFER_WRITE = 1 << 8;
+        /// The thread may sleep: only for programs that may.
+        const SLEEPS = 1 << 9;
+        /// Memory whose content is not the program's to know can be read (`bpf_probe_read_kernel`).
+        const PROBES = 1 << 10;
+    }
+}
+
 /// What a callable expects in one register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArgKind {
     /// Any number.
     Scalar,
-    /// A map.
-    Map,
+    /// A number that is known before the program runs (`__k`).
+    Const,
+    /// A map of one of these kinds.
+    Map(&'static [MapKind]),
     /// Pointer to `key_size` readable bytes of the call's map.
     Key,
     /// Pointer to `value_size` readable bytes of the call's map.
     Value,
-    /// Pointer to memory whose length is in the next register (which must be [`ArgKind::Size`]).
+    /// Pointer to `value_size` bytes that receive a value of the call's map.
+    ValueOut,
+    /// Pointer to memory whose length is in the next register (which must be [`ArgKind::Size`] or
+    /// [`ArgKind::ConstSize`]).
     Mem {
         /// What the callable does with it.
         access: Access,
         /// Whether a null pointer (with any size) is allowed.
         nullable: bool,
     },
-    /// Length in bytes of the preceding [`ArgKind::Mem`].
+    /// Length in bytes of the preceding [`ArgKind::Mem`] (`__sz`).
     Size,
+    /// As [`ArgKind::Size`], but known before the program runs (`__szk`).
+    ConstSize,
     /// Pointer to exactly this many bytes of memory, e.g. an out-parameter.
     Fixed {
         /// Length in bytes.
@@ -111,16 +153,62 @@ pub enum ArgKind {
         /// What the callable does with it.
         access: Access,
     },
-    /// Pointer to a NUL-terminated string.
+    /// Pointer to a NUL-terminated string that cannot change: a constant in a read-only map.
     Str,
-    /// Pointer to 16 writable bytes of stack that become a dynptr.
-    DynptrUninit,
+    /// Pointer to 16 writable bytes of stack that become a dynptr (`__uninit`).
+    DynptrUninit(DynptrKind),
     /// Pointer to a dynptr on the stack.
     Dynptr,
+    /// Pointer to a dynptr of a ring-buffer record, which the call takes.
+    DynptrRecord,
     /// An opaque buffer of the embedder.
-    Buffer,
-    /// A ring-buffer record that was reserved and not yet released.
+    Buffer {
+        /// What the callable does with it.
+        access: Access,
+    },
+    /// A ring-buffer record that was reserved and not yet released; the call takes it.
     Record,
+    /// A function of the program.
+    Function(Callback),
+    /// What is handed to the callback: pointer to the stack or null.
+    CallbackContext,
+    /// Pointer to 8 writable bytes of stack that become an iterator over numbers.
+    IterUninit,
+    /// Pointer to an iterator on the stack that is not yet destroyed.
+    Iter,
+    /// As [`ArgKind::Iter`]; the call destroys it.
+    IterDestroy,
+    /// Pointer to the `struct bpf_spin_lock` of a map value.
+    Lock {
+        /// Whether the call takes the lock; else it gives it back.
+        take: bool,
+    },
+    /// The program's own context.
+    Context,
+    /// Nothing is looked at (`__ign`).
+    Ignored,
+}
+
+/// What a new dynptr describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DynptrKind {
+    /// Memory of the program.
+    Local,
+    /// A buffer of the embedder.
+    Buffer,
+    /// A ring-buffer record, which must be submitted or discarded.
+    Record,
+    /// What the call's other dynptr describes.
+    Clone,
+}
+
+/// How a callable calls a function of the program. It returns 0 to go on and 1 to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callback {
+    /// `long f(u64 index, void *ctx)`.
+    Loop,
+    /// `long f(struct bpf_map *map, const void *key, void *value, void *ctx)`.
+    MapElement,
 }
 
 /// What R0 holds after a call.
@@ -128,8 +216,24 @@ pub enum ArgKind {
 pub enum RetKind {
     /// A number.
     Scalar,
-    /// Nothing; R0 is zero.
+    /// Nothing; R0 is a number of no meaning.
     Void,
-    /// A pointer into memory of the machine (map value, record, slice) or null.
-    PointerOrNull,
+    /// A value of the call's map, or null. A map where the values of the call's map are maps.
+    ValueOrNull,
+    /// A ring-buffer record as long as the call's [`ArgKind::Const`], which must be submitted or discarded; or null.
+    RecordOrNull,
+    /// Part of the memory of the call's dynptr, as long as its [`ArgKind::ConstSize`] or [`ArgKind::Const`]; or null.
+    SliceOrNull {
+        /// Whether the program may store to it.
+        access: Access,
+    },
+    /// The element of the call's iterator, a read-only `int`, or null when there are no more.
+    ElementOrNull,
+}
+
+impl RetKind {
+    /// Whether R0 is an address or null.
+    pub fn is_pointer(self) -> bool {
+        !matches!(self, RetKind::Scalar | RetKind::Void)
+    }
 }

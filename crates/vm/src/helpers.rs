@@ -5,7 +5,8 @@
 //! semantics are those of `linux/bpf.h`; where Linux leaves a case to its verifier, the interpreter's
 //! checks take its place.
 
-use crate::contract::{ArgKind, Callable, RetKind};
+use crate::contract::{ArgKind, Callable, DynptrKind, Effects, RetKind};
+use crate::maps::MapKind;
 use crate::mem::Access;
 
 mod dynptr;
@@ -37,8 +38,15 @@ const fn mem_or_null(access: Access) -> ArgKind {
     ArgKind::Mem { access, nullable: true }
 }
 
+/// Maps whose entries are found by a key.
+const ENTRIES: ArgKind = ArgKind::Map(&[MapKind::Hash, MapKind::Array, MapKind::PerCpuArray]);
+const RING: ArgKind = ArgKind::Map(&[MapKind::RingBuf]);
+
+const DYNPTR_LOCAL: ArgKind = ArgKind::DynptrUninit(DynptrKind::Local);
+const DYNPTR_CLONE: ArgKind = ArgKind::DynptrUninit(DynptrKind::Clone);
+
 use Access::{Read, ReadWrite};
-use ArgKind::{Dynptr, DynptrUninit, Fixed, Key, Map, Record, Scalar as Number, Size, Str, Value};
+use ArgKind::{Const, ConstSize, Dynptr, Fixed, Key, Record, Scalar as Number, Size, Str, Value};
 
 /// Helpers by number, ascending.
 pub static HELPERS: &[Callable] = HELPER_TABLE;
@@ -48,24 +56,27 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_map_lookup_elem",
         id: 1,
         proto: "void *%s(void *map, const void *key)",
-        args: &[Map, Key],
-        ret: RetKind::PointerOrNull,
+        args: &[ENTRIES, Key],
+        ret: RetKind::ValueOrNull,
+        effects: Effects::MAP_READ,
         run: map::lookup,
     },
     Callable {
         name: "bpf_map_update_elem",
         id: 2,
         proto: "long %s(void *map, const void *key, const void *value, __u64 flags)",
-        args: &[Map, Key, Value, Number],
+        args: &[ENTRIES, Key, Value, Number],
         ret: RetKind::Scalar,
+        effects: Effects::MAP_READ.union(Effects::MAP_WRITE),
         run: map::update,
     },
     Callable {
         name: "bpf_map_delete_elem",
         id: 3,
         proto: "long %s(void *map, const void *key)",
-        args: &[Map, Key],
+        args: &[ENTRIES, Key],
         ret: RetKind::Scalar,
+        effects: Effects::MAP_READ.union(Effects::MAP_WRITE),
         run: map::delete,
     },
     Callable {
@@ -74,6 +85,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u64 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::TIME,
         run: system::ktime_get_ns,
     },
     Callable {
@@ -82,6 +94,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(const char *fmt, __u32 fmt_size, ...)",
         args: &[mem(Read), Size, Number, Number, Number],
         ret: RetKind::Scalar,
+        effects: Effects::OUTPUT,
         run: text::trace_printk,
     },
     Callable {
@@ -90,6 +103,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u32 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::RANDOM,
         run: system::get_prandom_u32,
     },
     Callable {
@@ -98,6 +112,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u32 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::THREAD,
         run: system::get_smp_processor_id,
     },
     Callable {
@@ -106,6 +121,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u64 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::CALLER,
         run: system::get_current_pid_tgid,
     },
     Callable {
@@ -114,6 +130,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u64 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::CALLER,
         run: system::get_current_uid_gid,
     },
     Callable {
@@ -122,6 +139,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(void *buf, __u32 size_of_buf)",
         args: &[mem(ReadWrite), Size],
         ret: RetKind::Scalar,
+        effects: Effects::CALLER,
         run: system::get_current_comm,
     },
     Callable {
@@ -130,6 +148,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(const char *buf, unsigned long buf_len, __u64 flags, long *res)",
         args: &[mem(Read), Size, Number, Fixed { len: 8, access: ReadWrite }],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: text::strtol,
     },
     Callable {
@@ -138,6 +157,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(const char *buf, unsigned long buf_len, __u64 flags, unsigned long *res)",
         args: &[mem(Read), Size, Number, Fixed { len: 8, access: ReadWrite }],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: text::strtoul,
     },
     Callable {
@@ -146,6 +166,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(void *dst, __u32 size, const void *unsafe_ptr)",
         args: &[mem(ReadWrite), Size, Number],
         ret: RetKind::Scalar,
+        effects: Effects::PROBES,
         run: system::probe_read_kernel,
     },
     Callable {
@@ -154,22 +175,25 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u64 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::TIME,
         run: system::ktime_get_boot_ns,
     },
     Callable {
         name: "bpf_ringbuf_output",
         id: 130,
         proto: "long %s(void *ringbuf, void *data, __u64 size, __u64 flags)",
-        args: &[Map, mem(Read), Size, Number],
+        args: &[RING, mem(Read), Size, Number],
         ret: RetKind::Scalar,
+        effects: Effects::OUTPUT,
         run: map::ringbuf_output,
     },
     Callable {
         name: "bpf_ringbuf_reserve",
         id: 131,
         proto: "void *%s(void *ringbuf, __u64 size, __u64 flags)",
-        args: &[Map, Number, Number],
-        ret: RetKind::PointerOrNull,
+        args: &[RING, Const, Number],
+        ret: RetKind::RecordOrNull,
+        effects: Effects::OUTPUT,
         run: map::ringbuf_reserve,
     },
     Callable {
@@ -178,6 +202,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "void %s(void *data, __u64 flags)",
         args: &[Record, Number],
         ret: RetKind::Void,
+        effects: Effects::OUTPUT,
         run: map::ringbuf_submit,
     },
     Callable {
@@ -186,14 +211,16 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "void %s(void *data, __u64 flags)",
         args: &[Record, Number],
         ret: RetKind::Void,
+        effects: Effects::OUTPUT,
         run: map::ringbuf_discard,
     },
     Callable {
         name: "bpf_ringbuf_query",
         id: 134,
         proto: "__u64 %s(void *ringbuf, __u64 flags)",
-        args: &[Map, Number],
+        args: &[RING, Number],
         ret: RetKind::Scalar,
+        effects: Effects::MAP_READ,
         run: map::ringbuf_query,
     },
     Callable {
@@ -202,6 +229,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "__u64 %s(void)",
         args: &[],
         ret: RetKind::Scalar,
+        effects: Effects::TIME,
         run: system::ktime_get_coarse_ns,
     },
     Callable {
@@ -210,6 +238,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(char *str, __u32 str_size, const char *fmt, __u64 *data, __u32 data_len)",
         args: &[mem_or_null(ReadWrite), Size, Str, mem_or_null(Read), Size],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: text::snprintf,
     },
     Callable {
@@ -218,6 +247,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(const char *fmt, __u32 fmt_size, const void *data, __u32 data_len)",
         args: &[mem(Read), Size, mem_or_null(Read), Size],
         ret: RetKind::Scalar,
+        effects: Effects::OUTPUT,
         run: text::trace_vprintk,
     },
     Callable {
@@ -226,14 +256,16 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(const char *s1, __u32 s1_sz, const char *s2)",
         args: &[mem(Read), Size, Str],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: text::strncmp,
     },
     Callable {
         name: "bpf_dynptr_from_mem",
         id: 197,
         proto: "long %s(void *data, __u32 size, __u64 flags, struct bpf_dynptr *ptr)",
-        args: &[mem(ReadWrite), Size, Number, DynptrUninit],
+        args: &[mem(ReadWrite), Size, Number, DYNPTR_LOCAL],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::from_mem,
     },
     Callable {
@@ -242,6 +274,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(void *dst, __u32 len, const struct bpf_dynptr *src, __u32 offset, __u64 flags)",
         args: &[mem(ReadWrite), Size, Dynptr, Number, Number],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::read,
     },
     Callable {
@@ -250,14 +283,16 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(const struct bpf_dynptr *dst, __u32 offset, void *src, __u32 len, __u64 flags)",
         args: &[Dynptr, Number, mem(Read), Size, Number],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::write,
     },
     Callable {
         name: "bpf_dynptr_data",
         id: 203,
         proto: "void *%s(const struct bpf_dynptr *ptr, __u32 offset, __u32 len)",
-        args: &[Dynptr, Number, Number],
-        ret: RetKind::PointerOrNull,
+        args: &[Dynptr, Number, Const],
+        ret: RetKind::SliceOrNull { access: ReadWrite },
+        effects: Effects::empty(),
         run: dynptr::data,
     },
 ];
@@ -268,16 +303,18 @@ pub static KFUNCS: &[Callable] = &[
         name: "bpf_dynptr_slice",
         id: 0,
         proto: "void *%s(const struct bpf_dynptr *ptr, __u64 offset, void *buffer__opt, __u64 buffer__szk)",
-        args: &[Dynptr, Number, mem_or_null(ReadWrite), Size],
-        ret: RetKind::PointerOrNull,
+        args: &[Dynptr, Number, mem_or_null(ReadWrite), ConstSize],
+        ret: RetKind::SliceOrNull { access: Read },
+        effects: Effects::empty(),
         run: dynptr::slice,
     },
     Callable {
         name: "bpf_dynptr_slice_rdwr",
         id: 0,
         proto: "void *%s(const struct bpf_dynptr *ptr, __u64 offset, void *buffer__opt, __u64 buffer__szk)",
-        args: &[Dynptr, Number, mem_or_null(ReadWrite), Size],
-        ret: RetKind::PointerOrNull,
+        args: &[Dynptr, Number, mem_or_null(ReadWrite), ConstSize],
+        ret: RetKind::SliceOrNull { access: ReadWrite },
+        effects: Effects::empty(),
         run: dynptr::slice_rdwr,
     },
     Callable {
@@ -286,6 +323,7 @@ pub static KFUNCS: &[Callable] = &[
         proto: "__u64 %s(const struct bpf_dynptr *ptr)",
         args: &[Dynptr],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::size,
     },
     Callable {
@@ -294,6 +332,7 @@ pub static KFUNCS: &[Callable] = &[
         proto: "_Bool %s(const struct bpf_dynptr *ptr)",
         args: &[Dynptr],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::is_null,
     },
     Callable {
@@ -302,6 +341,7 @@ pub static KFUNCS: &[Callable] = &[
         proto: "_Bool %s(const struct bpf_dynptr *ptr)",
         args: &[Dynptr],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::is_rdonly,
     },
     Callable {
@@ -310,14 +350,16 @@ pub static KFUNCS: &[Callable] = &[
         proto: "int %s(const struct bpf_dynptr *ptr, __u64 start, __u64 end)",
         args: &[Dynptr, Number, Number],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::adjust,
     },
     Callable {
         name: "bpf_dynptr_clone",
         id: 0,
         proto: "int %s(const struct bpf_dynptr *ptr, struct bpf_dynptr *clone__uninit)",
-        args: &[Dynptr, DynptrUninit],
+        args: &[Dynptr, DYNPTR_CLONE],
         ret: RetKind::Scalar,
+        effects: Effects::empty(),
         run: dynptr::clone,
     },
 ];
@@ -366,12 +408,12 @@ mod tests {
             let expected = if proto.contains("...") { count - 1 + 3 } else { count };
             assert_eq!(callable.args.len(), expected, "{proto}");
             assert_eq!(callable.ret == RetKind::Void, proto.starts_with("void %s"), "{proto}");
-            assert_eq!(callable.ret == RetKind::PointerOrNull, proto.starts_with("void *%s"), "{proto}");
+            assert_eq!(callable.ret.is_pointer(), proto.starts_with("void *%s"), "{proto}");
             for (i, kind) in callable.args.iter().enumerate() {
                 let follows = matches!(i.checked_sub(1).map(|i| callable.args[i]), Some(ArgKind::Mem { .. }));
-                assert_eq!(*kind == ArgKind::Size, follows, "{proto}");
-                if matches!(kind, ArgKind::Key | ArgKind::Value) {
-                    assert!(callable.args[..i].contains(&ArgKind::Map), "{proto}");
+                assert_eq!(matches!(kind, ArgKind::Size | ArgKind::ConstSize), follows, "{proto}");
+                if matches!(kind, ArgKind::Key | ArgKind::Value | ArgKind::ValueOut) {
+                    assert!(callable.args[..i].iter().any(|arg| matches!(arg, ArgKind::Map(_))), "{proto}");
                 }
             }
         }

@@ -7,11 +7,7 @@ use std::sync::Arc;
 use fuse_bpf_vm::btf::Btf;
 use fuse_bpf_vm::btf::BtfError;
 use fuse_bpf_vm::btf::Class;
-use fuse_bpf_vm::contract::Callable;
-use fuse_bpf_vm::contract::Contract;
-use fuse_bpf_vm::contract::Member;
-use fuse_bpf_vm::contract::RetKind;
-use fuse_bpf_vm::contract::StructOps;
+use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, StructOps};
 use fuse_bpf_vm::disasm::disassemble;
 use fuse_bpf_vm::link::LoadError;
 use fuse_bpf_vm::link::LoadOptions;
@@ -25,7 +21,15 @@ use fuse_bpf_vm::validate;
 use fuse_bpf_vm::validate::InsnProblem;
 
 const fn kfunc(name: &'static str) -> Callable {
-    Callable { name, id: 0, proto: "int %s(void)", args: &[], ret: RetKind::Scalar, run: |_| Ok(0) }
+    Callable {
+        name,
+        id: 0,
+        proto: "int %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: |_| Ok(0),
+    }
 }
 
 static KFUNCS: [Callable; 4] =

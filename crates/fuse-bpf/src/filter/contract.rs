@@ -1,6 +1,8 @@
 //! What the machine is told of `struct fuse_ops`: made from the table of operations.
 
-use fuse_bpf_vm::contract::{ArgKind, ArgType, Callable, Contract, Member, RetKind, StructOps};
+use fuse_bpf_vm::contract::{
+    ArgKind, ArgType, Callable, Contract, DynptrKind, Effects, Member, RetKind, StructOps,
+};
 use fuse_bpf_vm::interp::{Call, Dynptr, FaultKind};
 use fuse_bpf_vm::mem::Access;
 
@@ -82,24 +84,32 @@ pub static KFUNCS: &[Callable] = &[
         name: "bpf_fuse_get_ro_dynptr",
         id: 0,
         proto: "void %s(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit)",
-        args: &[ArgKind::Buffer, ArgKind::DynptrUninit],
+        args: &[ArgKind::Buffer { access: Access::Read }, ArgKind::DynptrUninit(DynptrKind::Buffer)],
         ret: RetKind::Void,
+        effects: Effects::BUFFER_READ,
         run: get_ro_dynptr,
     },
     Callable {
         name: "bpf_fuse_get_rw_dynptr",
         id: 0,
         proto: "void %s(struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit, uint64_t size, bool copy)",
-        args: &[ArgKind::Buffer, ArgKind::DynptrUninit, ArgKind::Scalar, ArgKind::Scalar],
+        args: &[
+            ArgKind::Buffer { access: Access::ReadWrite },
+            ArgKind::DynptrUninit(DynptrKind::Buffer),
+            ArgKind::Scalar,
+            ArgKind::Scalar,
+        ],
         ret: RetKind::Void,
+        effects: Effects::BUFFER_READ.union(Effects::BUFFER_WRITE),
         run: get_rw_dynptr,
     },
     Callable {
         name: "bpf_fuse_return_len",
         id: 0,
         proto: "uint32_t %s(struct fuse_buffer *buffer)",
-        args: &[ArgKind::Buffer],
+        args: &[ArgKind::Buffer { access: Access::Read }],
         ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ,
         run: return_len,
     },
 ];

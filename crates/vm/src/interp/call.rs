@@ -231,10 +231,16 @@ impl<'c, 'r> View<'c, 'r> {
     ) -> Result<Checked<'c, 'r>, ArgFault> {
         let sized = |size: fn(&Map) -> u32| map.map(|map| size(map).into()).ok_or(ArgFault::WrongMap);
         Ok(match kind {
-            ArgKind::Scalar | ArgKind::Size => Checked::Scalar,
-            ArgKind::Map => {
+            ArgKind::Scalar | ArgKind::Const | ArgKind::Size | ArgKind::ConstSize | ArgKind::Ignored => {
+                Checked::Scalar
+            }
+            ArgKind::Map(kinds) => {
                 let index = handle::number(handle::MAP, value).ok_or(ArgFault::NotMap)?;
-                Checked::Map(self.program.maps.get(index as usize).ok_or(ArgFault::NotMap)?)
+                let map = self.program.maps.get(index as usize).ok_or(ArgFault::NotMap)?;
+                if !kinds.contains(&map.spec().kind) {
+                    return Err(ArgFault::WrongMap);
+                }
+                Checked::Map(map)
             }
             ArgKind::Key => {
                 let size = sized(|map| map.spec().key_size)?;
@@ -244,6 +250,10 @@ impl<'c, 'r> View<'c, 'r> {
                 let size = sized(|map| map.spec().value_size)?;
                 Checked::Mem(Some(self.mem(value, size, Access::Read)?))
             }
+            ArgKind::ValueOut => {
+                let size = sized(|map| map.spec().value_size)?;
+                Checked::Mem(Some(self.mem(value, size, Access::ReadWrite)?))
+            }
             ArgKind::Mem { nullable: true, .. } if value == 0 => Checked::Mem(None),
             ArgKind::Mem { access, .. } => Checked::Mem(Some(self.mem(value, next, access)?)),
             ArgKind::Fixed { len, access } => Checked::Mem(Some(self.mem(value, len as u64, access)?)),
@@ -251,19 +261,27 @@ impl<'c, 'r> View<'c, 'r> {
                 let rest = self.rest(value).ok_or(ArgFault::NotString)?;
                 Checked::Str(until_nul(rest).ok_or(ArgFault::NotString)?)
             }
-            ArgKind::DynptrUninit => Checked::Place(self.place(value)?),
+            ArgKind::DynptrUninit(_) => Checked::Place(self.place(value)?),
             ArgKind::Dynptr => {
                 let place = self.place(value).map_err(|_| ArgFault::NotDynptr)?;
                 let dynptr = self.tables.dynptrs.get(place).ok_or(ArgFault::NotDynptr)?;
                 Checked::Dynptr(place, dynptr)
             }
-            ArgKind::Buffer => {
+            ArgKind::Buffer { .. } => {
                 let number = handle::number(handle::BUFFER, value).ok_or(ArgFault::NotBuffer)?;
                 if !self.tables.has_buffer(number) {
                     return Err(ArgFault::NotBuffer);
                 }
                 Checked::Buffer(number)
             }
+            ArgKind::DynptrRecord
+            | ArgKind::Function(_)
+            | ArgKind::CallbackContext
+            | ArgKind::IterUninit
+            | ArgKind::Iter
+            | ArgKind::IterDestroy
+            | ArgKind::Lock { .. }
+            | ArgKind::Context => return Err(ArgFault::NotOffered),
             ArgKind::Record => {
                 self.tables.record_at(value).ok_or(ArgFault::NotRecord)?;
                 Checked::Record

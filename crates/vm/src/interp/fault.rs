@@ -191,6 +191,9 @@ pub enum ArgFault {
     /// Not a record that is reserved.
     #[error("is not a reserved record")]
     NotRecord,
+    /// Of a kind no callable of this version declares.
+    #[error("is of a kind that is not offered")]
+    NotOffered,
 }
 
 /// A program that was stopped: where and why.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fuse_bpf_vm::contract::{ArgKind, Callable, RetKind};
+use fuse_bpf_vm::contract::{ArgKind, Callable, DynptrKind, Effects, RetKind};
 use fuse_bpf_vm::helpers::KFUNCS;
 use fuse_bpf_vm::insn::{Insn, op};
 use fuse_bpf_vm::interp::{Arg, ArgFault, Call, Dynptr, FaultKind, MAX_FRAMES, Worker};
@@ -131,16 +131,22 @@ static BUFFERS: [Callable; 2] = [
         name: "get_ro",
         id: 0,
         proto: "void %s(struct buffer *b, struct bpf_dynptr *d)",
-        args: &[ArgKind::Buffer, ArgKind::DynptrUninit],
+        args: &[ArgKind::Buffer { access: Access::ReadWrite }, ArgKind::DynptrUninit(DynptrKind::Buffer)],
         ret: RetKind::Void,
+        effects: Effects::empty(),
         run: get_ro,
     },
     Callable {
         name: "get_rw",
         id: 0,
         proto: "void %s(struct buffer *b, struct bpf_dynptr *d, __u64 size)",
-        args: &[ArgKind::Buffer, ArgKind::DynptrUninit, ArgKind::Scalar],
+        args: &[
+            ArgKind::Buffer { access: Access::ReadWrite },
+            ArgKind::DynptrUninit(DynptrKind::Buffer),
+            ArgKind::Scalar,
+        ],
         ret: RetKind::Void,
+        effects: Effects::empty(),
         run: get_rw,
     },
 ];
@@ -614,6 +620,7 @@ static CARELESS: Callable = Callable {
     proto: "void %s(__u64 a)",
     args: &[ArgKind::Scalar],
     ret: RetKind::Void,
+    effects: Effects::empty(),
     run: careless,
 };
 
