@@ -24,3 +24,4 @@ pub mod mem;
 pub mod object;
 pub mod program;
 pub mod validate;
+pub mod verify;
