@@ -5,8 +5,8 @@
 #   FUSE_BPF=path      the program; built if it is not there
 #   EVERYTHING=path    a filter object to mount with, and to damage
 set -euo pipefail
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
 
 LOWER=$SCRATCH/l MOUNT=$SCRATCH/m
 mkdir "$LOWER" "$MOUNT"
@@ -214,7 +214,7 @@ dirty = os.urandom(1 << 20)
 m[:] = dirty
 sub = os.open(mount, os.O_DIRECTORY)
 for n, b in ("closed", closed), ("held", text), ("mapped", dirty):
-    print(hashlib.sha256(b).hexdigest(), n)
+    print(hash../lib.sha256(b).hexdigest(), n)
 print("ready", flush=True)
 open(go).read()
 for what, act in (
