@@ -214,7 +214,7 @@ dirty = os.urandom(1 << 20)
 m[:] = dirty
 sub = os.open(mount, os.O_DIRECTORY)
 for n, b in ("closed", closed), ("held", text), ("mapped", dirty):
-    print(hash../lib.sha256(b).hexdigest(), n)
+    print(hashlib.sha256(b).hexdigest(), n)
 print("ready", flush=True)
 open(go).read()
 for what, act in (
