@@ -9,18 +9,19 @@ use fuse_bpf_vm::link::{LoadOptions, Module};
 use fuse_bpf_vm::{asm, disasm, validate};
 use libfuzzer_sys::fuzz_target;
 
-const fn kfunc(name: &'static str) -> Callable {
-    Callable { name, id: 0, proto: "int %s(void)", args: &[], ret: RetKind::Scalar, effects: Effects::empty(), run: |_| Ok(0) }
+const fn kfunc(name: &'static str, proto: &'static str) -> Callable {
+    Callable { name, id: 0, proto, args: &[], ret: RetKind::Scalar, effects: Effects::empty(), run: |_| Ok(0) }
 }
 
 /// What the fixtures of the loader's tests call.
 static KFUNCS: [Callable; 4] =
-    [kfunc("test_add"), kfunc("test_map"), kfunc("test_call"), kfunc("test_maybe")];
+    [kfunc("test_add", "int %s(int a, int b)"), kfunc("test_map", "void *%s(void *map)"),
+        kfunc("test_call", "int %s(void *callback)"), kfunc("test_maybe", "int %s(int a)")];
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let member = |name: &str| Member { name: name.to_owned(), args: Vec::new() };
     let members = ["first", "second", "third"].map(member).into();
-    Contract { struct_ops: vec![StructOps { name: "test_ops", members }], kfuncs: &KFUNCS }
+    Contract { struct_ops: vec![StructOps { name: "test_ops", members }], kfuncs: &KFUNCS, types: None }
 });
 
 fuzz_target!(|bytes: &[u8]| {

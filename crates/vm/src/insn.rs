@@ -141,3 +141,12 @@ pub mod pseudo {
     /// Wide load: the address of a function of the program, `imm` slots from the next one.
     pub const FUNC: u8 = 4;
 }
+
+/// Helper numbers no helper has, for instructions that must not be reached: what they need does not
+/// exist. [`crate::program::Program::poisons`] says what that is.
+pub mod poison {
+    /// In place of an instruction whose CO-RE relocation found nothing, as libbpf does.
+    pub const CORE: i32 = 0x0bad_2310;
+    /// A call of a weak kfunc that is not offered.
+    pub const KFUNC: i32 = i32::MIN;
+}

@@ -154,6 +154,8 @@ pub struct Symbol<'d> {
     pub weak: bool,
     /// Whether other objects can see it.
     pub global: bool,
+    /// Whether only those it is linked with can (`STV_HIDDEN`, `STV_INTERNAL`).
+    pub hidden: bool,
 }
 
 /// A parsed object, borrowing from its bytes.
@@ -363,6 +365,7 @@ fn read_symbols<'d>(
             size: entry.st_size(Le),
             weak: entry.st_bind() == elf::STB_WEAK,
             global: matches!(entry.st_bind(), elf::STB_WEAK | elf::STB_GLOBAL),
+            hidden: matches!(entry.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL),
         });
     }
     Ok(symbols)

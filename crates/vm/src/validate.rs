@@ -435,7 +435,7 @@ mod tests {
     fn programs_are_checked_function_by_function() {
         let check = |text: &str, starts: &[usize]| {
             let functions: Vec<_> =
-                starts.iter().map(|start| Function { start: *start, name: String::new() }).collect();
+                starts.iter().map(|start| Function { start: *start, ..Function::default() }).collect();
             let insns = assemble(text).expect("test text assembles");
             check_insns(&insns, &functions).map_err(|error| (error.slot, error.problem))
         };

@@ -1,13 +1,17 @@
 //! The loader on what clang emits: every detail of a linked object, and every error.
 #![expect(clippy::unwrap_used, reason = "a test without its fixture fails")]
 
-use std::path::PathBuf;
+#[path = "loader/common.rs"]
+mod common;
+#[path = "loader/relocated.rs"]
+mod relocated;
+
 use std::sync::Arc;
 
+use common::{contract, fixture, fixtures, program};
 use fuse_bpf_vm::btf::Btf;
 use fuse_bpf_vm::btf::BtfError;
 use fuse_bpf_vm::btf::Class;
-use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, StructOps};
 use fuse_bpf_vm::disasm::disassemble;
 use fuse_bpf_vm::link::LoadError;
 use fuse_bpf_vm::link::LoadOptions;
@@ -16,39 +20,8 @@ use fuse_bpf_vm::maps::Map;
 use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::object::Object;
 use fuse_bpf_vm::object::Section;
-use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::validate;
 use fuse_bpf_vm::validate::InsnProblem;
-
-const fn kfunc(name: &'static str) -> Callable {
-    Callable {
-        name,
-        id: 0,
-        proto: "int %s(void)",
-        args: &[],
-        ret: RetKind::Scalar,
-        effects: Effects::empty(),
-        run: |_| Ok(0),
-    }
-}
-
-static KFUNCS: [Callable; 4] =
-    [kfunc("test_add"), kfunc("test_map"), kfunc("test_call"), kfunc("test_maybe")];
-
-/// What the fixtures are written against.
-fn contract() -> Contract {
-    let member = |name: &str| Member { name: name.to_owned(), args: Vec::new() };
-    let members = ["first", "second", "third"].map(member).into();
-    Contract { struct_ops: vec![StructOps { name: "test_ops", members }], kfuncs: &KFUNCS }
-}
-
-fn fixtures() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(fixtures().join(name)).unwrap()
-}
 
 fn load(bytes: &[u8]) -> Result<Module, LoadError> {
     Module::load(bytes, &contract(), &LoadOptions::default())
@@ -56,10 +29,6 @@ fn load(bytes: &[u8]) -> Result<Module, LoadError> {
 
 fn error(name: &str) -> LoadError {
     load(&fixture(name)).expect_err(name)
-}
-
-fn program<'m>(module: &'m Module, name: &str) -> &'m Arc<Program> {
-    module.programs.iter().find(|p| p.name == name).unwrap()
 }
 
 fn map_names(maps: &[Arc<Map>]) -> Vec<&str> {
@@ -346,8 +315,8 @@ fn core_relocations_that_change_nothing_are_accepted() {
     bytes[code.start + slot * 8 + 2] ^= 4;
     let changed = load(&bytes).unwrap_err();
     assert!(
-        matches!(&changed, LoadError::UnsupportedCore { section, offset, kind: 0, .. }
-            if section == "struct_ops/core_prog" && *offset == slot as u64 * 8),
+        matches!(&changed, LoadError::Core { section, offset, relocation, .. }
+            if relocation.starts_with("byte_off of `struct kernel_thing::") && section == "struct_ops/core_prog" && *offset == slot as u64 * 8),
         "{changed}"
     );
 }
@@ -379,7 +348,12 @@ fn errors_name_section_and_offset() {
     );
     assert_eq!(
         error("bad-kconfig.bpf.o"),
-        LoadError::Kconfig { section: prog(), offset: 0, name: "CONFIG_HZ".into() }
+        LoadError::Kconfig {
+            section: prog(),
+            offset: 0,
+            name: "CONFIG_HZ".into(),
+            reason: "the host gives it no value; declare it __weak, or give it one when loading"
+        }
     );
     assert_eq!(
         error("bad-ksym.bpf.o"),
@@ -395,9 +369,6 @@ fn errors_name_section_and_offset() {
     );
     assert!(matches!(error("bad-libc.bpf.o"), LoadError::LibraryCall { section, offset: 0x48, name }
             if section == prog() && name == "memcmp"));
-    assert!(
-        matches!(error("bad-core.bpf.o"), LoadError::UnsupportedCore { section, kind: 8, .. } if section == prog())
-    );
 }
 
 #[test]
@@ -555,7 +526,7 @@ fn objects_cut_short_are_errors() {
 
 #[test]
 fn no_flipped_byte_makes_it_panic() {
-    for (name, step) in [("small.bpf.o", 1), ("full.bpf.o", 3), ("core.bpf.o", 3)] {
+    for (name, step) in [("small.bpf.o", 1), ("full.bpf.o", 3), ("core.bpf.o", 3), ("externs.bpf.o", 3)] {
         let mut bytes = fixture(name);
         for at in (0..bytes.len()).step_by(step) {
             for flip in [0xff, 0x01, 0x80] {

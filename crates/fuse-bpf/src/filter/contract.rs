@@ -75,7 +75,7 @@ pub fn contract() -> Contract {
             });
         }
     }
-    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS }
+    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS, types: None }
 }
 
 /// The kfuncs of the series (spec section 4.1).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::program::{Program, SourceLine};
+use crate::program::{Missing, Program, SourceLine};
 
 /// Why a program was stopped: one variant for each rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,6 +116,9 @@ pub enum FaultKind {
         /// Number of the helper.
         id: i32,
     },
+    /// An instruction that needs something that does not exist here.
+    #[error("{0}")]
+    Missing(Missing),
     /// A call of a kfunc the program was not linked with.
     #[error("there is no kfunc {index}")]
     UnknownKfunc {

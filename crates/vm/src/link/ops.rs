@@ -7,6 +7,7 @@ use super::LoadError;
 use super::MAX_ITEMS;
 use super::OpsSet;
 use super::code::Linker;
+use super::core::without_flavour;
 use super::text;
 use crate::btf::Btf;
 use crate::btf::Kind;
@@ -75,14 +76,6 @@ struct Variable<'a, 'd> {
     start: u64,
     data: &'a [u8],
     relocations: &'a [Relocation],
-}
-
-/// `fuse_ops___v4` is a flavour of `fuse_ops`.
-fn without_flavour(name: &str) -> &str {
-    match name.split_once("___") {
-        Some((plain, _)) if !plain.is_empty() => plain,
-        _ => name,
-    }
 }
 
 impl<'a, 'd> Variable<'a, 'd> {

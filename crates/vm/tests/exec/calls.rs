@@ -107,8 +107,8 @@ fn a_fault_names_function_and_line() {
     let line = SourceLine { file: "a.c".into(), line: 12, column: 5, text: "\tx = *p;".into() };
     let program = Program {
         functions: vec![
-            Function { start: 0, name: "test".into() },
-            Function { start: 2, name: "helper".into() },
+            Function { start: 0, name: "test".into(), ..Function::default() },
+            Function { start: 2, name: "helper".into(), ..Function::default() },
         ],
         lines: vec![LineEntry { slot: 3, line: line.clone() }],
         ..program(code![call_local(1), exit(), mov(1, 0), load(op::B, 0, 1, 8), exit()])
