@@ -120,6 +120,7 @@ pub mod op {
     pub const EXIT_INSN: u8 = JMP | EXIT;
     pub const GOTO: u8 = JMP | JA;
     pub const GOTOL: u8 = JMP32 | JA;
+    pub const GOTOX: u8 = JMP | JA | X;
     pub const MAY_GOTO: u8 = JMP | JCOND;
 }
 

@@ -31,6 +31,7 @@ mod core;
 mod error;
 mod external;
 mod info;
+mod jumps;
 mod kconfig;
 mod maps;
 mod ops;
@@ -126,6 +127,8 @@ enum Meaning {
     Data(usize),
     /// Map definitions.
     Maps,
+    /// Tables of jumps.
+    Jumps,
 }
 
 /// What one load works on.
@@ -221,6 +224,7 @@ impl<'d> Context<'d> {
             meanings.push(match section.kind {
                 kind if kind.is_code() => Meaning::Code,
                 SectionKind::Maps => Meaning::Maps,
+                SectionKind::JumpTables => Meaning::Jumps,
                 _ => Meaning::Nothing,
             });
         }

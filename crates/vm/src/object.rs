@@ -47,6 +47,8 @@ pub enum SectionKind {
     RoData,
     /// `.bss`, `.bss.*`: zeroed variables.
     Bss,
+    /// `.jumptables`: where indirect jumps go.
+    JumpTables,
     /// `license`.
     License,
     /// `version`, which nothing reads any more.
@@ -168,10 +170,11 @@ pub struct Object<'d> {
 }
 
 /// Purposes of sections with fixed names.
-const NAMED: [(&str, SectionKind); 7] = [
+const NAMED: [(&str, SectionKind); 8] = [
     (".struct_ops", SectionKind::StructOps { link: false }),
     (".struct_ops.link", SectionKind::StructOps { link: true }),
     (".maps", SectionKind::Maps),
+    (".jumptables", SectionKind::JumpTables),
     ("license", SectionKind::License),
     ("version", SectionKind::Version),
     (".BTF", SectionKind::Btf),

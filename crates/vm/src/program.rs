@@ -31,6 +31,19 @@ pub struct Program {
     /// Instructions that must not be reached, in ascending order of slot; see
     /// [`crate::insn::poison`]. A poisoned 64-bit immediate load has one entry, for its first slot.
     pub poisons: Vec<Poison>,
+    /// Where indirect jumps (`gotox`) may go.
+    pub jump_tables: Vec<JumpTable>,
+}
+
+/// The table of a `switch`: a read-only map of one value, whose 64-bit words are slots of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JumpTable {
+    /// Index of the map in [`Program::maps`].
+    pub map: usize,
+    /// First slot of the only function that may jump by it.
+    pub function: usize,
+    /// The slots in it, ascending, each once. All lie in the function, and an instruction starts there.
+    pub targets: Vec<usize>,
 }
 
 /// A function inside a linked program.
@@ -138,6 +151,15 @@ impl Program {
     pub fn poison(&self, slot: usize) -> Option<&Missing> {
         let found = self.poisons.binary_search_by_key(&slot, |poison| poison.slot).ok()?;
         self.poisons.get(found).map(|poison| &poison.missing)
+    }
+
+    /// The slot an indirect jump at slot `from` to `target` leads to; `None` when no table of its function
+    /// has it.
+    pub fn may_jump(&self, from: usize, target: u64) -> Option<usize> {
+        let target = usize::try_from(target).ok()?;
+        let function = self.function(from)?.start;
+        let mut tables = self.jump_tables.iter().filter(|table| table.function == function);
+        tables.any(|table| table.targets.binary_search(&target).is_ok()).then_some(target)
     }
 
     /// The function a slot lies in.

@@ -514,6 +514,49 @@ fn relocations_to_nowhere_are_named() {
 }
 
 #[test]
+fn jump_tables_that_lead_elsewhere_are_named() {
+    let good = fixture("jumps.v4.bpf.o");
+    assert!(load(&good).is_ok());
+    let table = range_of(&good, ".jumptables").start;
+    let code = range_of(&good, "struct_ops/jumps");
+    let patched = |at: usize, new: &[u8]| {
+        let mut bytes = good.clone();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        load(&bytes).expect_err(&format!("{new:?} at {at:#x}"))
+    };
+    // Between slots, past the end, into the second half of a wide load.
+    for entry in [1u64, 1 << 40, 520, u64::MAX - 7, 7 * 8] {
+        let error = patched(table, &entry.to_le_bytes());
+        assert!(
+            matches!(&error, LoadError::Relocation { section, symbol, reason, .. }
+                if section == "struct_ops/jumps" && symbol == "BPF.JT.1.0"
+                    && *reason == "a jump of the table leaves the function"),
+            "{entry:#x}: {error}"
+        );
+    }
+    // An addend past the table.
+    let at = good[code.clone()].chunks(8).position(|slot| slot[0] == 0x18).unwrap();
+    let error = patched(code.start + at * 8 + 4, &[0x80]);
+    assert!(
+        matches!(&error, LoadError::Relocation { reason: "address lies outside its table", .. }),
+        "{error}"
+    );
+    // Without a table there is nothing to jump by.
+    let small = fixture("small.bpf.o");
+    let mut bytes = small.clone();
+    let start = range_of(&small, "struct_ops/small_prog").start + 32;
+    bytes[start..start + 8].copy_from_slice(&[0x0d, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        load(&bytes).unwrap_err(),
+        LoadError::Instruction {
+            section: "struct_ops/small_prog".into(),
+            offset: 32,
+            problem: InsnProblem::IndirectJump
+        }
+    );
+}
+
+#[test]
 fn objects_cut_short_are_errors() {
     for name in ["small.bpf.o", "full.bpf.o"] {
         let bytes = fixture(name);
@@ -526,7 +569,13 @@ fn objects_cut_short_are_errors() {
 
 #[test]
 fn no_flipped_byte_makes_it_panic() {
-    for (name, step) in [("small.bpf.o", 1), ("full.bpf.o", 3), ("core.bpf.o", 3), ("externs.bpf.o", 3)] {
+    for (name, step) in [
+        ("small.bpf.o", 1),
+        ("full.bpf.o", 3),
+        ("core.bpf.o", 3),
+        ("externs.bpf.o", 3),
+        ("jumps.v4.bpf.o", 5),
+    ] {
         let mut bytes = fixture(name);
         for at in (0..bytes.len()).step_by(step) {
             for flip in [0xff, 0x01, 0x80] {

@@ -89,6 +89,12 @@ pub enum FaultKind {
         /// How many there are.
         len: usize,
     },
+    /// An indirect jump to what is in no jump table of its function.
+    #[error("indirect jump to {target:#x}, which is in no jump table of the function")]
+    BadIndirectJump {
+        /// What the register holds.
+        target: u64,
+    },
     /// Too many functions are active at once.
     #[error("the call stack of {} frames is too deep", super::MAX_FRAMES + 1)]
     TooDeep,

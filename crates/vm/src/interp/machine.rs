@@ -374,6 +374,12 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 require(insn, dst == 0 && src == 0 && insn.off == 0 && insn.imm == 0)?;
                 return Ok(self.leave());
             }
+            op::GOTOX => {
+                require(insn, src == 0 && insn.off == 0 && insn.imm == 0)?;
+                let target = self.regs[dst];
+                let known = self.program.may_jump(self.at, target);
+                self.pc = known.ok_or(FaultKind::BadIndirectJump { target })?;
+            }
             op::CALLX => return Err(FaultKind::IndirectCall.into()),
             op::MAY_GOTO => {
                 require(insn, dst == 0 && src == 0 && insn.imm == 0)?;

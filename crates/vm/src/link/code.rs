@@ -1,5 +1,6 @@
 //! Programs: each entry function with all it calls, relocated.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use super::core::Problem;
 use super::external;
 use super::external::External;
 use super::info;
+use super::jumps;
 use crate::btf::Class;
 use crate::btf::LineInfo;
 use crate::contract::Callable;
@@ -24,6 +26,7 @@ use crate::insn::Insn;
 use crate::insn::op;
 use crate::insn::poison;
 use crate::insn::pseudo;
+use crate::maps::Map;
 use crate::object::Place;
 use crate::object::Relocation;
 use crate::object::Section;
@@ -32,11 +35,13 @@ use crate::object::Symbol;
 use crate::object::SymbolKind;
 use crate::object::reloc;
 use crate::program::Function;
+use crate::program::JumpTable;
 use crate::program::LineEntry;
 use crate::program::Missing;
 use crate::program::Poison;
 use crate::program::Program;
 use crate::validate;
+use crate::validate::InsnProblem;
 
 /// A function of the object.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +94,8 @@ pub(super) struct Linker<'a, 'd> {
     programs: BTreeMap<usize, Arc<Program>>,
     /// Slots that may still be linked.
     room: usize,
+    /// Words of jump tables that may still be linked.
+    pub(super) jump_words: Cell<usize>,
     notes: Vec<String>,
 }
 
@@ -101,21 +108,38 @@ pub(super) struct Draft {
     starts: HashMap<usize, usize>,
     /// References to functions: slot and function.
     calls: Vec<(usize, usize)>,
-    /// Indices into the context's maps, and the inverse.
-    maps: Vec<usize>,
+    /// What it refers to, and the index of the object's maps in it.
+    maps: Vec<MapRef>,
     map_index: HashMap<usize, i32>,
     kfuncs: Vec<&'static Callable>,
     kfunc_index: HashMap<&'static str, i32>,
     pub(super) lines: Vec<LineEntry>,
     poisons: Vec<Poison>,
+    pub(super) jump_tables: Vec<JumpTable>,
+    /// The map of a table by slot of its function and offset in its section.
+    pub(super) table_index: HashMap<(usize, u64), i32>,
+}
+
+/// A map of a program.
+enum MapRef {
+    /// One of the object's, by index.
+    Shared(usize),
+    /// One of the program alone.
+    Own(Arc<Map>),
 }
 
 impl Draft {
+    /// Adds a map of the program alone.
+    pub(super) fn own_map(&mut self, map: Arc<Map>) -> i32 {
+        self.maps.push(MapRef::Own(map));
+        self.maps.len() as i32 - 1
+    }
+
     fn map(&mut self, map: usize) -> i32 {
         let next = self.maps.len() as i32;
         let index = *self.map_index.entry(map).or_insert(next);
         if index == next {
-            self.maps.push(map);
+            self.maps.push(MapRef::Shared(map));
         }
         index
     }
@@ -164,6 +188,7 @@ impl<'a, 'd> Linker<'a, 'd> {
             texts: HashMap::new(),
             programs: BTreeMap::new(),
             room: MAX_MODULE_SLOTS,
+            jump_words: Cell::new(jumps::MAX_WORDS),
             notes: Vec::new(),
         };
         linker.read_code()?;
@@ -355,17 +380,25 @@ impl<'a, 'd> Linker<'a, 'd> {
                 signature: self.signature(function),
             });
         }
-        validate::check_insns(&draft.insns, &functions).map_err(|error| {
-            let nth = functions.partition_point(|f| f.start <= error.slot).saturating_sub(1);
+        let explain = |slot: usize, problem: InsnProblem| {
+            let nth = functions.partition_point(|f| f.start <= slot).saturating_sub(1);
             let start = functions.get(nth).map_or(0, |f| f.start);
             let function = draft.order.get(nth).and_then(|index| self.functions.get(*index));
-            let slot = function.map_or(0, |f| f.start) + error.slot.saturating_sub(start);
+            let place = function.map_or(0, |f| f.start) + slot.saturating_sub(start);
             LoadError::Instruction {
                 section: self.section_name(function.map_or(0, |f| f.section)),
-                offset: (slot * Insn::SIZE) as u64,
-                problem: error.problem.shifted(slot as i64 - error.slot as i64),
+                offset: (place * Insn::SIZE) as u64,
+                problem: problem.shifted(place as i64 - slot as i64),
             }
-        })?;
+        };
+        validate::check_insns(&draft.insns, &functions).map_err(|e| explain(e.slot, e.problem))?;
+        for (i, function) in functions.iter().enumerate() {
+            let end = functions.get(i + 1).map_or(draft.insns.len(), |next| next.start);
+            let body = draft.insns.get(function.start..end).unwrap_or_default();
+            if let Some(at) = jumps::without_table(body, function.start, &draft.jump_tables) {
+                return Err(explain(function.start + at, InsnProblem::IndirectJump));
+            }
+        }
         let function = self.functions.get(entry);
         let section = function.and_then(|f| self.context.section(f.section));
         Ok(Program {
@@ -373,11 +406,19 @@ impl<'a, 'd> Linker<'a, 'd> {
             section: section.map_or("", |s| s.name).to_owned(),
             sleepable: matches!(section.map(|s| s.kind), Some(SectionKind::Program { sleepable: true, .. })),
             insns: draft.insns,
-            maps: draft.maps.iter().filter_map(|map| self.context.maps.get(*map).cloned()).collect(),
+            maps: draft
+                .maps
+                .into_iter()
+                .filter_map(|map| match map {
+                    MapRef::Shared(index) => self.context.maps.get(index).cloned(),
+                    MapRef::Own(map) => Some(map),
+                })
+                .collect(),
             kfuncs: draft.kfuncs,
             functions,
             lines: draft.lines,
             poisons: draft.poisons,
+            jump_tables: draft.jump_tables,
         })
     }
 
@@ -422,7 +463,7 @@ impl<'a, 'd> Linker<'a, 'd> {
             let relocation = relocations.next_if(|r| r.offset == at(slot));
             let wide = draft.insns.get(target).is_some_and(|insn| insn.is_wide());
             match relocation {
-                Some(relocation) => self.relocate(draft, target, function.section, relocation)?,
+                Some(relocation) => self.relocate(draft, target, (&function, base), relocation)?,
                 None => self.leave(draft, target, &function, slot)?,
             }
             if wide && slot + 1 < range.end {
@@ -442,7 +483,12 @@ impl<'a, 'd> Linker<'a, 'd> {
     }
 
     /// An error about a relocation.
-    fn relocation(&self, section: usize, relocation: &Relocation, reason: &'static str) -> LoadError {
+    pub(super) fn relocation(
+        &self,
+        section: usize,
+        relocation: &Relocation,
+        reason: &'static str,
+    ) -> LoadError {
         let symbol = self.context.object.symbols.get(relocation.symbol);
         LoadError::Relocation {
             section: self.section_name(section),
@@ -492,7 +538,7 @@ impl<'a, 'd> Linker<'a, 'd> {
                 .ok()
                 .and_then(|callee| self.code.get(function.section)?.functions.get(&callee).copied());
             let Some(found) = found else {
-                let problem = validate::InsnProblem::NotAFunction { target: callee };
+                let problem = InsnProblem::NotAFunction { target: callee };
                 return Err(LoadError::Instruction { section: section(), offset, problem });
             };
             draft.refer(target, found);
@@ -505,9 +551,10 @@ impl<'a, 'd> Linker<'a, 'd> {
         &self,
         draft: &mut Draft,
         target: usize,
-        section: usize,
+        within: (&Func<'d>, usize),
         relocation: &Relocation,
     ) -> Result<(), LoadError> {
+        let section = within.0.section;
         let bad = |reason| self.relocation(section, relocation, reason);
         let symbol = self.context.object.symbols.get(relocation.symbol);
         let symbol = *symbol.ok_or_else(|| bad("there is no such symbol"))?;
@@ -523,7 +570,7 @@ impl<'a, 'd> Linker<'a, 'd> {
                     return Err(bad("addend does not fit 32 bits"));
                 }
                 let (src, low, high) =
-                    self.relocate_wide(draft, target, insn, section, relocation, &symbol)?;
+                    self.relocate_wide(draft, target, insn, within, relocation, &symbol)?;
                 if let Some(insn) = draft.insns.get_mut(target) {
                     (insn.src, insn.imm) = (src, low);
                 }
@@ -584,10 +631,11 @@ impl<'a, 'd> Linker<'a, 'd> {
         draft: &mut Draft,
         target: usize,
         insn: Insn,
-        section: usize,
+        within: (&Func<'d>, usize),
         relocation: &Relocation,
         symbol: &Symbol<'d>,
     ) -> Result<(u8, i32, i32), LoadError> {
+        let section = within.0.section;
         let bad = |reason| self.relocation(section, relocation, reason);
         let index = match symbol.place {
             Place::Undefined => {
@@ -610,6 +658,11 @@ impl<'a, 'd> Linker<'a, 'd> {
         let outside = || bad("address lies outside its section");
         let offset = symbol.value.checked_add_signed(i64::from(insn.imm)).ok_or_else(outside)?;
         match self.context.meanings.get(index) {
+            Some(Meaning::Jumps) => {
+                let table = self.context.section(index).ok_or_else(|| bad("there is no such section"))?;
+                let (map, at) = self.jump_table(draft, within, table, (relocation, symbol), insn.imm)?;
+                Ok((pseudo::MAP_VALUE, map, at))
+            }
             Some(Meaning::Code) => {
                 let function =
                     self.function_at(index, offset).ok_or_else(|| bad("no function starts there"))?;
