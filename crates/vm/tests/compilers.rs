@@ -210,7 +210,8 @@ fn filters_load() {
         each(&source, |what, object| {
             // Whatever the object declares is offered: what is in it is the embedder's to say.
             let types = types_of(object);
-            let ops = types.members(types.find(Class::Struct, "fuse_ops").unwrap()).unwrap();
+            let ops = ["fuse_ops", "fuse_ops___other"].into_iter().find_map(|n| types.find(Class::Struct, n));
+            let ops = types.members(ops.unwrap()).unwrap();
             let member = |m: &fuse_bpf_vm::btf::Member| types.string(m.name).to_owned();
             let members = ops.iter().map(|m| Member { name: member(m), args: Vec::new() }).collect();
             let struct_ops = vec![StructOps { name: "fuse_ops", members }];
