@@ -161,9 +161,9 @@ impl Module {
         let mut context = Context::new(object)?;
         context.make_maps(options)?;
         context.make_kconfig(options)?;
-        context.check_data()?;
         let mut linker = code::Linker::new(&context, contract)?;
         linker.link_all()?;
+        context.check_data()?;
         let sets = ops::sets(&context, &mut linker, contract)?;
         let (programs, more) = linker.finish();
         let license = context.object.section_of(SectionKind::License).map(|s| text(s.data));

@@ -142,6 +142,19 @@ pub enum LoadError {
         /// The function.
         name: String,
     },
+    /// A call of a function of Rust's library that was not compiled in.
+    #[error(
+        "section `{section}`, offset {offset:#x}: the compiler left a call of `{name}`, and Rust's library is not \
+         linked in; avoid what can panic (indexing, unwrap, checked arithmetic), and build with -O and one codegen unit"
+    )]
+    RustCall {
+        /// Section of the instruction.
+        section: String,
+        /// Its offset.
+        offset: u64,
+        /// The function, mangled.
+        name: String,
+    },
     /// A helper number nobody provides.
     #[error("section `{section}`, offset {offset:#x}: helper {id} is not supported")]
     UnknownHelper {

@@ -68,6 +68,8 @@ impl<'d> Linker<'_, 'd> {
             Err(LoadError::KernelVariable { section, offset, name })
         } else if LIBRARY.contains(&symbol.name) {
             Err(LoadError::LibraryCall { section, offset, name })
+        } else if symbol.name.starts_with("_ZN") || symbol.name.starts_with("_R") {
+            Err(LoadError::RustCall { section, offset, name })
         } else {
             Err(LoadError::UnknownKfunc { section, offset, name })
         }

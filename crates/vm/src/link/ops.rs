@@ -212,11 +212,10 @@ impl<'a, 'd> Variable<'a, 'd> {
         self.data.get(start..).and_then(|rest| rest.get(..len)).ok_or_else(outside)
     }
 
-    /// The relocation of a pointer member.
+    /// The relocation of a pointer member, or of one that holds a pointer and nothing else, as Rust's
+    /// `Option<fn()>`.
     fn relocation(&self, member: &Member) -> Result<Option<&'a Relocation>, LoadError> {
-        let btf = &self.context.btf;
-        let id = btf.resolve(member.ty).ok();
-        if !matches!(id.and_then(|id| btf.kind(id)), Some(Kind::Ptr { .. })) {
+        if member.bits != 0 || self.context.btf.size_of(member.ty) != Ok(8) {
             return Ok(None);
         }
         let offset = self.offset(member);

@@ -201,3 +201,25 @@ fn global_functions_say_what_they_take() {
         assert_eq!(signature(name), None, "{name}");
     }
 }
+
+#[test]
+fn programs_in_rust_load() {
+    let load = |name| Module::load(&fixture(name), &contract(), &LoadOptions::default());
+    let module = load("options.rust.o").unwrap();
+    let [set] = module.sets.as_slice() else { panic!("{:?}", module.sets) };
+    assert_eq!((set.type_name.as_str(), set.name.as_str()), ("test_ops", "in rust"));
+    assert_eq!(set.members.keys().collect::<Vec<_>>(), ["first"]);
+    // A kfunc without a prototype, a constant, and variables of .bss and .data.
+    let index: Vec<_> = 2u64.to_le_bytes().map(std::cell::Cell::new).into();
+    let prog = program(&module, "prog");
+    assert_eq!(prog.kfuncs[0].name, "test_add");
+    // The first word of the context is the address of the memory: past the end of the table.
+    assert_eq!(run(prog, &index), Ok(1 + 7));
+    assert_eq!(run(prog, &index), Ok(1 + 14));
+    let error = load("panics.rust.o").unwrap_err();
+    assert!(
+        matches!(&error, LoadError::RustCall { section, name, .. }
+            if section == "struct_ops/prog" && name.contains("panic_bounds_check")),
+        "{error}"
+    );
+}
