@@ -89,6 +89,9 @@ pub(super) struct Core<'b> {
     target: Option<&'b Btf>,
     /// Types of the target by name without flavour.
     names: HashMap<&'b str, Vec<u32>>,
+    /// Types of the target a type of the object may stand for: those of its name that had everything asked
+    /// for so far.
+    candidates: HashMap<u32, Vec<u32>>,
     steps: u32,
 }
 
@@ -139,7 +142,7 @@ impl<'b> Core<'b> {
                 }
             }
         }
-        Core { local, target, names, steps: MAX_STEPS }
+        Core { local, target, names, candidates: HashMap::new(), steps: MAX_STEPS }
     }
 
     /// Applies one relocation to an instruction and the slot after it. When the instruction must not be
@@ -193,9 +196,15 @@ impl<'b> Core<'b> {
         if name.is_empty() {
             return Err("the type has no name to find it by");
         }
+        let candidates = match self.candidates.get(&local.root) {
+            Some(narrowed) => narrowed.clone(),
+            None => self.names.get(name).cloned().unwrap_or_default(),
+        };
         let mut found: Option<(u64, Decision)> = None;
-        for candidate in self.names.get(name).cloned().unwrap_or_default() {
+        let mut matching = Vec::new();
+        for candidate in candidates {
             let Some(spec) = self.follow(ask, local, target, candidate)? else { continue };
+            matching.push(candidate);
             let decision = decide(ask, local, Some(&spec))?;
             match &found {
                 None => found = Some((spec.bit_offset, decision)),
@@ -206,7 +215,10 @@ impl<'b> Core<'b> {
             }
         }
         match found {
-            Some((_, decision)) => Ok(decision),
+            Some((_, decision)) => {
+                self.candidates.insert(local.root, matching);
+                Ok(decision)
+            }
             None => decide(ask, local, None),
         }
     }
@@ -236,18 +248,21 @@ fn decide(ask: Ask, local: &Spec<'_>, target: Option<&Spec<'_>>) -> Result<Decis
         None if ask == Ask::EnumeratorValue => return missing(),
         None => Answer::certain(0),
     };
-    let mut resize = Resize::Same;
-    if let (Some(target), Some((old, old_type)), Some((new, new_type))) = (target, old.field, new.field)
-        && old != new
-    {
-        // A pointer may be narrower elsewhere, and an unsigned integer is extended with zeroes.
-        let safe = match (local.btf.kind(old_type), target.btf.kind(new_type)) {
-            (Some(Kind::Ptr { .. }), Some(Kind::Ptr { .. })) => true,
-            (Some(Kind::Int { signed: a, .. }), Some(Kind::Int { signed: b, .. })) => !a && !b,
-            _ => false,
-        };
-        resize = if safe { Resize::To { old, new } } else { Resize::Impossible };
-    }
+    let resize = match (target, old.field, new.field) {
+        (Some(target), Some((old, old_type)), Some((new, new_type))) if old != new => {
+            // A pointer may be narrower elsewhere, and an unsigned integer is extended with zeroes.
+            match (local.btf.kind(old_type), target.btf.kind(new_type)) {
+                (Some(Kind::Ptr { .. }), Some(Kind::Ptr { .. })) => Resize::To { old, new },
+                (Some(Kind::Int { signed: false, .. }), Some(Kind::Int { signed: false, .. })) => {
+                    Resize::To { old, new }
+                }
+                _ => Resize::Impossible,
+            }
+        }
+        // A bit field on one side only.
+        (_, Some(_), None) | (_, None, Some(_)) => Resize::Impossible,
+        _ => Resize::Same,
+    };
     Ok(Decision::Patch { old, new, resize })
 }
 
@@ -285,7 +300,7 @@ fn patch(
                 Resize::Impossible => {
                     poison(insn, second);
                     return Ok(Some(
-                        "the field has another size here, and is not an unsigned integer or a pointer",
+                        "the field has another size here, and is not an unsigned integer or a pointer on both sides",
                     ));
                 }
                 Resize::To { old, new } => {

@@ -153,7 +153,7 @@ pub(crate) fn check_core_kinds(module: &Module, target: &Btf) {
         (
             "read_shrunk",
             "byte_off of `struct thing::shrunk`: the field has another size here, and is not an unsigned integer \
-             or a pointer",
+             or a pointer on both sides",
         ),
     ] {
         let fault = run(program(module, name), &thing()).unwrap_err();
