@@ -219,3 +219,25 @@ fn filters_load() {
         });
     }
 }
+
+#[test]
+fn objects_linked_by_bpftool_load() {
+    let dir = std::env::temp_dir().join(format!("fuse-bpf-linked-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let linked = dir.join("linked.o");
+    let inputs = ["core-kinds.bpf.o", "externs.bpf.o", "full.bpf.o"].map(|name| fixtures().join(name));
+    let output = Command::new("bpftool").args(["gen", "object"]).arg(&linked).args(&inputs).output();
+    match output {
+        Err(error) => println!("skipped: bpftool: {error} (package bpftool)"),
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let target = types_of(&fixture("core-types.bpf.o"));
+            let contract = Contract { types: Some(Arc::clone(&target)), ..contract() };
+            let module = load("linked.o", &std::fs::read(&linked).unwrap(), &contract);
+            check_core_kinds(&module, &target);
+            assert_eq!(run(program(&module, "hz"), &[]), Ok(250));
+            assert_eq!(module.sets.len(), 4);
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -557,6 +557,39 @@ fn jump_tables_that_lead_elsewhere_are_named() {
 }
 
 #[test]
+fn core_relocations_that_make_no_sense_are_named() {
+    let good = fixture("core-kinds.bpf.o");
+    let ext = range_of(&good, ".BTF.ext");
+    let word = |at: usize| u32::from_le_bytes(good[ext.start + at..][..4].try_into().unwrap()) as usize;
+    // The header says where the records are; the first follows their size, a section and a count.
+    let record = ext.start + word(4) + word(24) + 12;
+    let patched = |at: usize, new: u32| {
+        let mut bytes = good.clone();
+        bytes[record + at..record + at + 4].copy_from_slice(&new.to_le_bytes());
+        match load(&bytes) {
+            Err(LoadError::Core { relocation, reason, .. }) => (relocation, reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    let btf = range_of(&good, ".BTF");
+    let text = String::from_utf8_lossy(&good[btf.clone()]).into_owned();
+    let strings = u32::from_le_bytes(good[btf.start + 16..][..4].try_into().unwrap()) as usize + 24;
+    // A member that does not exist: a path of another kind of type.
+    let name = text[strings..].find("\0thing\0").unwrap() as u32 + 1;
+    assert_eq!(
+        patched(12, 13),
+        ("kind 13".into(), "unknown kind of relocation; build with an older clang".into())
+    );
+    assert_eq!(patched(8, name).1, "the path to the field is broken");
+    assert_eq!(patched(12, 8).1, "a path where there is nothing to follow");
+    assert_eq!(patched(12, 10).1, "not an enum");
+    assert_eq!(patched(4, 1 << 20), ("byte_off of `type 1048576`".into(), "there is no such type".into()));
+    assert_eq!(patched(4, 0).1, "a type on the path has no size");
+    // The number in the code is not what the object's own types say.
+    assert!(patched(12, 1).1.starts_with("the code holds 0 where"), "{}", patched(12, 1).1);
+}
+
+#[test]
 fn objects_cut_short_are_errors() {
     for name in ["small.bpf.o", "full.bpf.o"] {
         let bytes = fixture(name);
