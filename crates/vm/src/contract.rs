@@ -3,6 +3,9 @@
 //! The embedder declares its struct_ops types and its kfuncs here; the loader resolves names
 //! against them and both the checks at run time and the verifier read the same declarations.
 
+use std::sync::Arc;
+
+use crate::btf::Btf;
 use crate::interp::Call;
 use crate::interp::FaultKind;
 use crate::maps::MapKind;
@@ -16,6 +19,9 @@ pub struct Contract {
     /// Functions programs reach through `__ksym` externs, beside the ones of the machine itself
     /// ([`crate::helpers::KFUNCS`]).
     pub kfuncs: &'static [Callable],
+    /// The types CO-RE relocations are resolved against: the layout of what programs are given.
+    /// Without, every object's own.
+    pub types: Option<Arc<Btf>>,
 }
 
 /// One struct_ops type: a C struct whose function pointers are programs.
@@ -79,6 +85,18 @@ pub struct Callable {
     pub effects: Effects,
     /// The implementation.
     pub run: CallFn,
+}
+
+impl Callable {
+    /// The number of parameters of [`Callable::proto`], and whether more may follow (`...`).
+    pub fn parameters(&self) -> (usize, bool) {
+        let list = self.proto.split_once("%s(").map_or("", |(_, rest)| rest.trim_end_matches(')')).trim();
+        if matches!(list, "" | "void") {
+            return (0, false);
+        }
+        let count = list.split(',').count();
+        if list.ends_with("...") { (count - 1, true) } else { (count, false) }
+    }
 }
 
 impl std::fmt::Debug for Callable {

@@ -29,14 +29,16 @@ use crate::program::Program;
 mod code;
 mod core;
 mod error;
+mod external;
+mod info;
+mod jumps;
+mod kconfig;
 mod maps;
 mod ops;
 
 pub use error::LoadError;
-
-/// Number of the helper that a call of a weak, missing kfunc is turned into. No helper has it, so
-/// a program that makes the call in spite of its own test is stopped.
-pub const POISON_CALL: i32 = i32::MIN;
+pub use kconfig::ConfigValue;
+pub use kconfig::Kconfig;
 
 /// Most slots of one linked program, as in Linux.
 pub const MAX_PROGRAM_SLOTS: usize = 1 << 20;
@@ -89,11 +91,13 @@ pub struct OpsSet {
 pub struct LoadOptions {
     /// Threads that may run programs at once; see [`Map::new`].
     pub slots: usize,
+    /// What `.kconfig` variables hold.
+    pub kconfig: Kconfig,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { slots: 1 }
+        LoadOptions { slots: 1, kconfig: Kconfig::new() }
     }
 }
 
@@ -101,6 +105,12 @@ impl LoadOptions {
     /// Sets the number of threads that may run programs at once.
     pub fn with_slots(mut self, slots: usize) -> Self {
         self.slots = slots;
+        self
+    }
+
+    /// Sets what `.kconfig` variables hold.
+    pub fn with_kconfig(mut self, kconfig: Kconfig) -> Self {
+        self.kconfig = kconfig;
         self
     }
 }
@@ -117,6 +127,8 @@ enum Meaning {
     Data(usize),
     /// Map definitions.
     Maps,
+    /// Tables of jumps.
+    Jumps,
 }
 
 /// What one load works on.
@@ -130,6 +142,10 @@ struct Context<'d> {
     maps: Vec<Arc<Map>>,
     /// Index in `maps` by offset in `.maps`.
     map_at: HashMap<u64, usize>,
+    /// Offsets of `.kconfig` variables in their map, or why they have none.
+    kconfig: HashMap<String, Result<u32, &'static str>>,
+    /// The map.
+    kconfig_map: Option<usize>,
     notes: Vec<String>,
 }
 
@@ -144,9 +160,10 @@ impl Module {
         check_duplicates(&object)?;
         let mut context = Context::new(object)?;
         context.make_maps(options)?;
-        context.check_data()?;
+        context.make_kconfig(options)?;
         let mut linker = code::Linker::new(&context, contract)?;
         linker.link_all()?;
+        context.check_data()?;
         let sets = ops::sets(&context, &mut linker, contract)?;
         let (programs, more) = linker.finish();
         let license = context.object.section_of(SectionKind::License).map(|s| text(s.data));
@@ -207,11 +224,12 @@ impl<'d> Context<'d> {
             meanings.push(match section.kind {
                 kind if kind.is_code() => Meaning::Code,
                 SectionKind::Maps => Meaning::Maps,
+                SectionKind::JumpTables => Meaning::Jumps,
                 _ => Meaning::Nothing,
             });
         }
-        let (maps, map_at, notes) = Default::default();
-        Ok(Context { object, btf, ext, places, meanings, maps, map_at, notes })
+        let (maps, map_at, kconfig, kconfig_map, notes) = Default::default();
+        Ok(Context { object, btf, ext, places, meanings, maps, map_at, kconfig, kconfig_map, notes })
     }
 
     fn section(&self, index: usize) -> Option<&Section<'d>> {
@@ -282,6 +300,39 @@ impl<'d> Context<'d> {
             *meaning = Meaning::Data(self.maps.len());
             self.maps.push(map);
         }
+        Ok(())
+    }
+
+    /// Makes the map of the `.kconfig` variables.
+    fn make_kconfig(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
+        let weak = |name: &str| self.object.symbols.iter().any(|s| s.weak && s.name == name);
+        let found = kconfig::variables(&self.btf, &options.kconfig, weak);
+        self.kconfig = found.places;
+        let (Ok(value_size), false) = (u32::try_from(found.data.len()), found.data.is_empty()) else {
+            return Ok(());
+        };
+        self.btf.place(found.section, value_size, |name| {
+            self.kconfig.get(name).and_then(|place| place.ok()).map(|offset| (offset, 0))
+        });
+        let spec = MapSpec {
+            name: kconfig::NAME.to_owned(),
+            kind: MapKind::Array,
+            key_size: 4,
+            value_size,
+            max_entries: 1,
+            flags: 0,
+            key_type: 0,
+            value_type: found.section,
+            read_only: true,
+        };
+        let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
+            section: kconfig::NAME.to_owned(),
+            offset: 0,
+            source,
+        })?;
+        map.init(&found.data);
+        self.kconfig_map = Some(self.maps.len());
+        self.maps.push(map);
         Ok(())
     }
 

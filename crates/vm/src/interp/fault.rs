@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::program::{Program, SourceLine};
+use crate::program::{Missing, Program, SourceLine};
 
 /// Why a program was stopped: one variant for each rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +89,12 @@ pub enum FaultKind {
         /// How many there are.
         len: usize,
     },
+    /// An indirect jump to what is in no jump table of its function.
+    #[error("indirect jump to {target:#x}, which is in no jump table of the function")]
+    BadIndirectJump {
+        /// What the register holds.
+        target: u64,
+    },
     /// Too many functions are active at once.
     #[error("the call stack of {} frames is too deep", super::MAX_FRAMES + 1)]
     TooDeep,
@@ -116,6 +122,9 @@ pub enum FaultKind {
         /// Number of the helper.
         id: i32,
     },
+    /// An instruction that needs something that does not exist here.
+    #[error("{0}")]
+    Missing(Missing),
     /// A call of a kfunc the program was not linked with.
     #[error("there is no kfunc {index}")]
     UnknownKfunc {

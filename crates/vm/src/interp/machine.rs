@@ -374,6 +374,12 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 require(insn, dst == 0 && src == 0 && insn.off == 0 && insn.imm == 0)?;
                 return Ok(self.leave());
             }
+            op::GOTOX => {
+                require(insn, src == 0 && insn.off == 0 && insn.imm == 0)?;
+                let target = self.regs[dst];
+                let known = self.program.may_jump(self.at, target);
+                self.pc = known.ok_or(FaultKind::BadIndirectJump { target })?;
+            }
             op::CALLX => return Err(FaultKind::IndirectCall.into()),
             op::MAY_GOTO => {
                 require(insn, dst == 0 && src == 0 && insn.imm == 0)?;
@@ -464,9 +470,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     #[inline(never)]
     fn call(&mut self, insn: Insn) -> Result<(), Stop> {
         let callable = match insn.src {
-            pseudo::CALL_HELPER => {
-                helpers::by_id(insn.imm).ok_or(FaultKind::UnknownHelper { id: insn.imm })?
-            }
+            pseudo::CALL_HELPER => helpers::by_id(insn.imm).ok_or_else(|| self.no_helper(insn.imm))?,
             pseudo::CALL_LOCAL => return self.call_local(insn),
             pseudo::CALL_KFUNC => {
                 let kfuncs = &self.program.kfuncs;
@@ -478,6 +482,15 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         self.regs[0] = self.call_out(callable)?;
         self.clobber();
         Ok(())
+    }
+
+    /// Why there is no helper of this number.
+    #[cold]
+    fn no_helper(&self, id: i32) -> FaultKind {
+        match self.program.poison(self.at) {
+            Some(missing) => FaultKind::Missing(missing.clone()),
+            None => FaultKind::UnknownHelper { id },
+        }
     }
 
     #[inline(never)]
