@@ -103,6 +103,27 @@ impl MapKind {
         MapKind::ALL.into_iter().find(|kind| *kind as u32 == number)
     }
 
+    /// The name in `enum bpf_map_type`.
+    pub fn c_name(self) -> &'static str {
+        match self {
+            MapKind::Hash => "BPF_MAP_TYPE_HASH",
+            MapKind::Array => "BPF_MAP_TYPE_ARRAY",
+            MapKind::ProgArray => "BPF_MAP_TYPE_PROG_ARRAY",
+            MapKind::PerCpuHash => "BPF_MAP_TYPE_PERCPU_HASH",
+            MapKind::PerCpuArray => "BPF_MAP_TYPE_PERCPU_ARRAY",
+            MapKind::LruHash => "BPF_MAP_TYPE_LRU_HASH",
+            MapKind::LruPerCpuHash => "BPF_MAP_TYPE_LRU_PERCPU_HASH",
+            MapKind::LpmTrie => "BPF_MAP_TYPE_LPM_TRIE",
+            MapKind::ArrayOfMaps => "BPF_MAP_TYPE_ARRAY_OF_MAPS",
+            MapKind::HashOfMaps => "BPF_MAP_TYPE_HASH_OF_MAPS",
+            MapKind::Queue => "BPF_MAP_TYPE_QUEUE",
+            MapKind::Stack => "BPF_MAP_TYPE_STACK",
+            MapKind::RingBuf => "BPF_MAP_TYPE_RINGBUF",
+            MapKind::InodeStorage => "BPF_MAP_TYPE_INODE_STORAGE",
+            MapKind::Bloom => "BPF_MAP_TYPE_BLOOM_FILTER",
+        }
+    }
+
     /// Whether an entry has a value for each slot.
     pub fn is_per_cpu(self) -> bool {
         matches!(self, MapKind::PerCpuArray | MapKind::PerCpuHash | MapKind::LruPerCpuHash)
