@@ -66,6 +66,7 @@ pub struct Map {
     spec: MapSpec,
     id: u32,
     slots: usize,
+    per_cpu: bool,
     store: Store,
 }
 
@@ -162,7 +163,8 @@ impl Map {
             MapKind::ArrayOfMaps | MapKind::HashOfMaps => Store::Outer(Outer::new(&spec)?),
             MapKind::ProgArray => Store::Programs(Programs::new(&spec)?),
         };
-        Ok(Arc::new(Map { spec, id: NEXT.fetch_add(1, Ordering::Relaxed), slots, store }))
+        let per_cpu = spec.kind.is_per_cpu();
+        Ok(Arc::new(Map { spec, id: NEXT.fetch_add(1, Ordering::Relaxed), slots, per_cpu, store }))
     }
 
     /// What was declared.
@@ -206,20 +208,24 @@ impl Map {
     /// entry or `key` has the wrong length, and in maps whose entries have no address.
     #[inline]
     pub fn value(&self, key: &[u8], slot: usize) -> Option<Window<'_>> {
-        let value = match &self.store {
-            Store::Hash(hash) => hash.value(key, self.own(slot)),
-            Store::Array(array) => array.value(array.index(key)?, self.own(slot)),
-            Store::Lpm(lpm) => lpm.value(key),
-            _ => None,
-        };
-        value.map(|value| self.for_programs(value))
+        self.found(key, slot).map(|value| self.for_programs(value))
     }
 
     /// The address of the value of an entry, or 0: what `bpf_map_lookup_elem` returns in `slot`. The
     /// address is good for as long as the map.
     #[inline]
     pub fn address(&self, key: &[u8], slot: usize) -> u64 {
-        self.value(key, slot).map_or(0, |value| value.addr())
+        self.found(key, slot).map_or(0, |value| value.addr())
+    }
+
+    #[inline]
+    fn found(&self, key: &[u8], slot: usize) -> Option<Window<'_>> {
+        match &self.store {
+            Store::Hash(hash) => hash.value(key, self.own(slot)),
+            Store::Array(array) => array.value(array.index(key)?, self.own(slot)),
+            Store::Lpm(lpm) => lpm.value(key),
+            _ => None,
+        }
     }
 
     /// The ring buffer, if the map is one.
@@ -243,8 +249,9 @@ impl Map {
 
     /// The slot whose values a program running in `slot` uses: those of a map that is not per-CPU are
     /// everybody's.
+    #[inline]
     fn own(&self, slot: usize) -> usize {
-        if self.spec.kind.is_per_cpu() { slot } else { 0 }
+        if self.per_cpu { slot } else { 0 }
     }
 
     fn for_programs<'a>(&self, window: Window<'a>) -> Window<'a> {

@@ -40,16 +40,20 @@ impl Array {
     }
 
     /// The entry a key means, if there is one.
+    #[inline]
     pub(super) fn index(&self, key: &[u8]) -> Option<usize> {
         let index = u32::from_ne_bytes(key.try_into().ok()?) as usize;
         (index < self.entries).then_some(index)
     }
 
+    #[inline]
     pub(super) fn value(&self, index: usize, slot: usize) -> Option<Window<'_>> {
-        if index >= self.entries {
+        if index >= self.entries || slot >= self.slots {
             return None;
         }
-        self.values(slot)?.window.sub(index * self.stride, self.value_size)
+        // Regions and strides are whole words.
+        let words = self.words.get((slot * self.region + index * self.stride) / 8..)?;
+        Some(Window::from_shared(words, self.value_size))
     }
 
     pub(super) fn values(&self, slot: usize) -> Option<Values<'_>> {

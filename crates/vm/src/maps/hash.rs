@@ -424,8 +424,9 @@ impl Hash {
         if slot >= self.slots {
             return None;
         }
+        // Regions and strides are whole words.
         let at = slot * self.region + (entry as usize).checked_sub(1)? * self.stride;
-        Window::from_shared(&self.values, self.values.len() * 8).sub(at, self.value_size)
+        Some(Window::from_shared(self.values.get(at / 8..)?, self.value_size))
     }
 
     pub(super) fn keys(&self) -> Vec<Vec<u8>> {
@@ -471,7 +472,7 @@ impl Hash {
     #[inline]
     fn words(&self, entry: Link) -> &[AtomicU64] {
         let start = (entry as usize - 1) * self.entry_words;
-        &self.entries[start..][..self.entry_words]
+        &self.entries[start..start + self.entry_words]
     }
 
     #[inline]
@@ -564,6 +565,9 @@ fn same_key(entry: &[AtomicU64], key: &[u8]) -> bool {
 /// Up to eight bytes as a word, padded with zeros.
 #[inline]
 fn word_of(chunk: &[u8]) -> u64 {
+    if let Ok(bytes) = chunk.try_into() {
+        return u64::from_ne_bytes(bytes);
+    }
     let mut word = [0; 8];
     word[..chunk.len()].copy_from_slice(chunk);
     u64::from_ne_bytes(word)
