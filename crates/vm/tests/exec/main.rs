@@ -6,7 +6,9 @@
 #[macro_use]
 mod build;
 mod calls;
+mod flow;
 mod isa;
+mod kinds;
 mod maps;
 mod memory;
 
