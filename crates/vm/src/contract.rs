@@ -150,7 +150,10 @@ pub enum ArgKind {
     Key,
     /// Pointer to `value_size` readable bytes of the call's map.
     Value,
-    /// Pointer to `value_size` bytes that receive a value of the call's map.
+    /// As [`ArgKind::Value`], or null.
+    ValueOrNull,
+    /// Pointer to `value_size` bytes that receive a value of the call's map. If the map is a Bloom filter,
+    /// they are only read: it is asked for them.
     ValueOut,
     /// Pointer to memory whose length is in the next register (which must be [`ArgKind::Size`] or
     /// [`ArgKind::ConstSize`]).
@@ -190,7 +193,8 @@ pub enum ArgKind {
     Function(Callback),
     /// What is handed to the callback: pointer to the stack or null.
     CallbackContext,
-    /// Pointer to 8 writable bytes of stack that become an iterator over numbers.
+    /// Pointer to 8 writable bytes of stack, 8-byte aligned, that become an iterator over numbers. The
+    /// bytes are its whole state: two `int`, the last number given and the end.
     IterUninit,
     /// Pointer to an iterator on the stack that is not yet destroyed.
     Iter,

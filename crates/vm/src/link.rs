@@ -35,6 +35,7 @@ mod jumps;
 mod kconfig;
 mod maps;
 mod ops;
+mod values;
 
 pub use error::LoadError;
 pub use kconfig::ConfigValue;
@@ -68,6 +69,8 @@ pub struct Module {
     pub btf: Arc<Btf>,
     /// What was accepted and has no effect, for the author to know.
     pub notes: Vec<String>,
+    /// When the module goes, its program arrays are emptied, as Linux does it when nobody has them open.
+    _tails: Tails,
 }
 
 /// A struct_ops variable.
@@ -159,17 +162,30 @@ impl Module {
         let object = Object::parse(bytes)?;
         check_duplicates(&object)?;
         let mut context = Context::new(object)?;
-        context.make_maps(options)?;
+        let definitions = context.make_maps(options)?;
         context.make_kconfig(options)?;
         let mut linker = code::Linker::new(&context, contract)?;
         linker.link_all()?;
         context.check_data()?;
         let sets = ops::sets(&context, &mut linker, contract)?;
+        // Programs and the maps they are in refer to each other until the module is dropped, or here.
+        let tails = Tails(context.maps.clone());
+        values::fill(&context, &definitions, &mut linker)?;
         let (programs, more) = linker.finish();
         let license = context.object.section_of(SectionKind::License).map(|s| text(s.data));
         let Context { btf, maps, mut notes, .. } = context;
         notes.extend(more);
-        Ok(Module { programs, maps, sets, license, btf: Arc::new(btf), notes })
+        Ok(Module { programs, maps, sets, license, btf: Arc::new(btf), notes, _tails: tails })
+    }
+}
+
+/// Maps whose programs are taken out when this is dropped.
+#[derive(Debug)]
+struct Tails(Vec<Arc<Map>>);
+
+impl Drop for Tails {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|map| map.clear_programs());
     }
 }
 
@@ -246,16 +262,16 @@ impl<'d> Context<'d> {
         }
     }
 
-    /// Makes the maps of `.maps` and one for every data section.
-    fn make_maps(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
+    /// Makes the maps of `.maps` and one for every data section. Returns what `.maps` says.
+    fn make_maps(&mut self, options: &LoadOptions) -> Result<Vec<maps::Definition>, LoadError> {
         let found = maps::definitions(&self.btf, &self.object, &self.places)?;
         let mut room = MAX_MAP_BYTES;
-        for definition in found.definitions {
+        for definition in &found.definitions {
             room = room
                 .checked_sub(maps::footprint(&definition.spec, options.slots))
                 .ok_or(LoadError::TooLarge { what: "maps in bytes", limit: MAX_MAP_BYTES })?;
             self.map_at.insert(definition.offset, self.maps.len());
-            let map = Map::new(definition.spec, options.slots).map_err(|source| LoadError::Map {
+            let map = Map::new(definition.spec.clone(), options.slots).map_err(|source| LoadError::Map {
                 section: ".maps".to_owned(),
                 offset: definition.offset,
                 source,
@@ -279,15 +295,9 @@ impl<'d> Context<'d> {
                 return Err(LoadError::TooLarge { what: "maps", limit: MAX_ITEMS as u64 });
             }
             let spec = MapSpec {
-                name: section.name.to_owned(),
-                kind: MapKind::Array,
-                key_size: 4,
-                value_size,
-                max_entries: 1,
-                flags: 0,
-                key_type: 0,
                 value_type: types.get(section.name).copied().unwrap_or(0),
                 read_only: section.kind == SectionKind::RoData,
+                ..MapSpec::new(section.name, MapKind::Array, 4, value_size, 1)
             };
             let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
                 section: section.name.to_owned(),
@@ -300,7 +310,7 @@ impl<'d> Context<'d> {
             *meaning = Meaning::Data(self.maps.len());
             self.maps.push(map);
         }
-        Ok(())
+        Ok(found.definitions)
     }
 
     /// Makes the map of the `.kconfig` variables.
@@ -315,15 +325,9 @@ impl<'d> Context<'d> {
             self.kconfig.get(name).and_then(|place| place.ok()).map(|offset| (offset, 0))
         });
         let spec = MapSpec {
-            name: kconfig::NAME.to_owned(),
-            kind: MapKind::Array,
-            key_size: 4,
-            value_size,
-            max_entries: 1,
-            flags: 0,
-            key_type: 0,
             value_type: found.section,
             read_only: true,
+            ..MapSpec::new(kconfig::NAME, MapKind::Array, 4, value_size, 1)
         };
         let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
             section: kconfig::NAME.to_owned(),
@@ -336,10 +340,11 @@ impl<'d> Context<'d> {
         Ok(())
     }
 
-    /// Variables may not be initialised with addresses, but in sets.
+    /// Variables may not be initialised with addresses, but in sets and in the `values` of maps.
     fn check_data(&self) -> Result<(), LoadError> {
         for section in &self.object.sections {
-            if section.kind.is_code() || matches!(section.kind, SectionKind::StructOps { .. }) {
+            let addresses = matches!(section.kind, SectionKind::StructOps { .. } | SectionKind::Maps);
+            if section.kind.is_code() || addresses {
                 continue;
             }
             if let Some(relocation) = section.relocations.first() {

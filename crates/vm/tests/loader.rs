@@ -13,6 +13,8 @@ use fuse_bpf_vm::btf::Btf;
 use fuse_bpf_vm::btf::BtfError;
 use fuse_bpf_vm::btf::Class;
 use fuse_bpf_vm::disasm::disassemble;
+use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::interp::{Arg, DEFAULT_BUDGET, Worker};
 use fuse_bpf_vm::link::LoadError;
 use fuse_bpf_vm::link::LoadOptions;
 use fuse_bpf_vm::link::Module;
@@ -322,6 +324,54 @@ fn core_relocations_that_change_nothing_are_accepted() {
 }
 
 #[test]
+fn maps_have_programs_and_maps_in_them() {
+    let module = load(&fixture("maps.bpf.o")).unwrap();
+    let map = |name: &str| module.maps.iter().find(|map| map.spec().name == name).unwrap();
+    assert_eq!(map("accounts").spec().lock, Some(8));
+    assert_eq!((map("seen").spec().extra, map("seen").spec().value_size), (3, 4));
+    let outer = map("by_index").spec();
+    let inner = outer.inner.as_ref().unwrap();
+    assert_eq!((outer.kind, outer.value_size), (MapKind::ArrayOfMaps, 4));
+    assert_eq!((inner.name.as_str(), inner.kind, inner.max_entries), ("by_index.inner", MapKind::Array, 2));
+    assert!(Arc::ptr_eq(&map("by_index").inner(&2u32.to_ne_bytes()).unwrap(), map("second")));
+    assert_eq!(map("by_index").keys().len(), 2);
+    assert!(Arc::ptr_eq(&map("by_key").inner(&1u64.to_ne_bytes()).unwrap(), map("second")));
+    let programs = Arc::clone(map("programs"));
+    assert_eq!(programs.program(1).unwrap().name, "last");
+    assert!(programs.program(0).is_none());
+
+    let entry = module.programs.iter().find(|program| program.name == "entry").unwrap();
+    let outcome = Worker::new(0).run(entry, &[Arg::Scalar(2)], &mut Nobody, DEFAULT_BUDGET);
+    assert_eq!(outcome.result, Ok(42));
+    let last = Arc::downgrade(&programs.program(1).unwrap());
+    drop(module);
+    assert!(programs.program(1).is_none() && last.upgrade().is_none());
+}
+
+/// Lends nothing.
+struct Nobody;
+
+impl<'r> Host<'r> for Nobody {
+    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
+        None
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::default()
+    }
+
+    fn process(&self) -> u32 {
+        0
+    }
+
+    fn comm(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
+    fn print(&mut self, _: &str) {}
+}
+
+#[test]
 fn errors_name_section_and_offset() {
     let prog = || "struct_ops/prog".to_owned();
     assert_eq!(
@@ -336,14 +386,14 @@ fn errors_name_section_and_offset() {
     assert_eq!(error("bad-maps.bpf.o"), LoadError::LegacyMaps);
     assert_eq!(
         error("bad-map-kind.bpf.o"),
-        LoadError::UnsupportedMapKind { map: "prefixes".into(), offset: 0x20, number: 11, kind: "lpm trie" }
+        LoadError::UnsupportedMapKind { map: "traces".into(), offset: 0x20, number: 7, kind: "stack trace" }
     );
     assert_eq!(
         error("bad-map-values.bpf.o"),
         LoadError::MapDefinition {
             map: "table".into(),
             offset: 0,
-            reason: "initial values (`values`) are not supported yet".into()
+            reason: "only a program array has programs in `values`".into()
         }
     );
     assert_eq!(

@@ -149,6 +149,18 @@ pub enum FaultKind {
         /// Number of the argument, from 1.
         arg: u8,
     },
+    /// A call of something that may not be called while the run holds a spin lock.
+    #[error("function calls are not allowed while holding a lock")]
+    Locked,
+    /// A call of a function that takes a spin lock while the run holds one.
+    #[error("locking two bpf_spin_locks are not allowed")]
+    SecondLock,
+    /// A run found more maps in other maps than can be tracked.
+    #[error("more than {limit} maps found in other maps in one run")]
+    TooManyMaps {
+        /// The limit.
+        limit: usize,
+    },
     /// A run holds more slices than can be tracked.
     #[error("more than {limit} slices in one run")]
     TooManySlices {
@@ -200,9 +212,27 @@ pub enum ArgFault {
     /// Not a record that is reserved.
     #[error("is not a reserved record")]
     NotRecord,
-    /// Of a kind no callable of this version declares.
-    #[error("is of a kind that is not offered")]
-    NotOffered,
+    /// Not a dynptr of a record that is reserved.
+    #[error("is not a dynptr of a reserved record")]
+    NotRecordDynptr,
+    /// Not a function of the program.
+    #[error("is not a function")]
+    NotFunction,
+    /// Not the stack, and not null.
+    #[error("is neither stack nor null")]
+    NotStackOrNull,
+    /// Not 8 aligned bytes of the stack.
+    #[error("is not 8 bytes of stack, 8-byte aligned")]
+    NotIterator,
+    /// Not the `struct bpf_spin_lock` of a map value.
+    #[error("is not the bpf_spin_lock of a map value")]
+    NotLock,
+    /// Not the lock that the run holds.
+    #[error("is not the lock that is held")]
+    NotHeld,
+    /// Not the context the program was given.
+    #[error("is not the program's context")]
+    NotContext,
 }
 
 /// A program that was stopped: where and why.

@@ -95,7 +95,8 @@ pub enum LoadError {
     /// A kind of map that does not exist here.
     #[error(
         "map `{map}` (section `.maps`, offset {offset:#x}): kind {number} ({kind}) is not supported; \
-         there are hash, array, percpu array and ring buffer"
+         there are array, hash, LRU hash, their percpu forms, prefix trie, queue, stack, Bloom filter, \
+         ring buffer, inode storage, and arrays and hashes of maps and of programs"
     )]
     UnsupportedMapKind {
         /// The map.

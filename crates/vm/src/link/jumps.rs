@@ -70,18 +70,9 @@ impl<'d> Linker<'_, 'd> {
         }
         targets.sort_unstable();
         targets.dedup();
-        let spec = MapSpec {
-            name: symbol.name.to_owned(),
-            kind: MapKind::Array,
-            key_size: 4,
-            // At most 2^20 words.
-            value_size: value.len() as u32,
-            max_entries: 1,
-            flags: 0,
-            key_type: 0,
-            value_type: 0,
-            read_only: true,
-        };
+        // At most 2^20 words.
+        let value_size = value.len() as u32;
+        let spec = MapSpec { read_only: true, ..MapSpec::new(symbol.name, MapKind::Array, 4, value_size, 1) };
         let map = Map::new(spec, 1).map_err(|source| LoadError::Map {
             section: table.name.to_owned(),
             offset: symbol.value,

@@ -193,7 +193,7 @@ fn with_buffer(writable: bool, insns: Vec<Insn>) -> Result<u64, FaultKind> {
         writable: bool,
     ) -> Result<u64, FaultKind> {
         let window = Window::from_cells(memory);
-        let mut host = TestHost { buffers: vec![TestBuffer { window, writable }], printed: vec![] };
+        let mut host = TestHost { buffers: vec![TestBuffer { window, writable }], ..TestHost::default() };
         run_on(&mut Worker::new(0), program, &[Arg::Buffer(0)], &mut host)
     }
     inner(&program, &memory, writable)
@@ -385,7 +385,7 @@ fn dynptrs_of_one_run_or_frame_are_not_of_another() {
     );
     let memory = cells(b"0123");
     let buffers = || vec![TestBuffer { window: Window::from_cells(&memory), writable: true }];
-    let mut host = TestHost { buffers: buffers(), printed: vec![] };
+    let mut host = TestHost { buffers: buffers(), ..TestHost::default() };
     let mut worker = Worker::new(0);
     let word = run_on(&mut worker, &make, &[Arg::Buffer(0)], &mut host).unwrap();
     for generation in 0..4 {
