@@ -112,6 +112,10 @@ enum {
 #ifndef SEC
 #define SEC(name) __attribute__((section(name), used))
 #endif
+#ifndef barrier_var
+/* Makes the compiler forget what it knows of a variable, and keep it in one register. */
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#endif
 #ifndef __ksym
 #define __ksym __attribute__((section(".ksyms")))
 #endif

@@ -142,6 +142,8 @@ bitflags::bitflags! {
 pub enum ArgKind {
     /// Any number.
     Scalar,
+    /// Any number or address.
+    Any,
     /// A number that is known before the program runs (`__k`).
     Const,
     /// A map of one of these kinds.

@@ -393,9 +393,12 @@ impl<'c, 'r> View<'c, 'r> {
     ) -> Result<Checked<'c, 'r>, ArgFault> {
         let sized = |size: fn(&Map) -> u32| map.map(|map| size(map).into()).ok_or(ArgFault::WrongMap);
         Ok(match kind {
-            ArgKind::Scalar | ArgKind::Const | ArgKind::Size | ArgKind::ConstSize | ArgKind::Ignored => {
-                Checked::Scalar
-            }
+            ArgKind::Scalar
+            | ArgKind::Any
+            | ArgKind::Const
+            | ArgKind::Size
+            | ArgKind::ConstSize
+            | ArgKind::Ignored => Checked::Scalar,
             ArgKind::Map(kinds) => {
                 let map = self.tables().map(value).ok_or(ArgFault::NotMap)?;
                 if !kinds.contains(&map.spec().kind) {
