@@ -594,7 +594,7 @@ fn relocations_to_nowhere_are_named() {
 
 #[test]
 fn objects_cut_short_are_errors() {
-    for name in ["small.bpf.o", "full.bpf.o"] {
+    for name in ["small.bpf.o", "full.bpf.o", "maps.bpf.o"] {
         let bytes = fixture(name);
         for len in 0..bytes.len() {
             // Section headers come last, so nothing shorter can be complete.
@@ -605,7 +605,7 @@ fn objects_cut_short_are_errors() {
 
 #[test]
 fn no_flipped_byte_makes_it_panic() {
-    for (name, step) in [("small.bpf.o", 1), ("full.bpf.o", 3), ("core.bpf.o", 3)] {
+    for (name, step) in [("small.bpf.o", 1), ("full.bpf.o", 3), ("core.bpf.o", 3), ("maps.bpf.o", 3)] {
         let mut bytes = fixture(name);
         for at in (0..bytes.len()).step_by(step) {
             for flip in [0xff, 0x01, 0x80] {
