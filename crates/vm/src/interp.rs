@@ -163,7 +163,7 @@ fn begin<'r>(
     slot: usize,
 ) -> Tables<'r> {
     keep.clear();
-    let mut tables = std::mem::take(spare).renew();
+    let mut tables: Tables<'r> = std::mem::take(spare);
     tables.start(keep, program, slot);
     tables
 }

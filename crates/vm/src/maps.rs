@@ -432,6 +432,8 @@ impl Map {
     pub fn count(&self) -> usize {
         match &self.store {
             Store::Queue(queue) => queue.len(),
+            Store::Hash(hash) => hash.len(),
+            Store::Lpm(lpm) => lpm.hash().len(),
             Store::Array(_) => self.spec.max_entries as usize,
             _ => self.keys().len(),
         }

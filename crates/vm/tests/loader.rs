@@ -641,7 +641,7 @@ fn core_relocations_that_make_no_sense_are_named() {
 
 #[test]
 fn objects_cut_short_are_errors() {
-    for name in ["small.bpf.o", "full.bpf.o"] {
+    for name in ["small.bpf.o", "full.bpf.o", "maps.bpf.o"] {
         let bytes = fixture(name);
         for len in 0..bytes.len() {
             // Section headers come last, so nothing shorter can be complete.
@@ -658,6 +658,7 @@ fn no_flipped_byte_makes_it_panic() {
         ("core.bpf.o", 3),
         ("externs.bpf.o", 3),
         ("jumps.v4.bpf.o", 5),
+        ("maps.bpf.o", 3),
     ] {
         let mut bytes = fixture(name);
         for at in (0..bytes.len()).step_by(step) {

@@ -37,17 +37,6 @@ struct Frame<'r> {
 /// In place of a slot to go on at.
 const CALLBACK: usize = usize::MAX;
 
-/// How the instruction loop goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
-    /// With the next instruction of the program.
-    On,
-    /// With the next instruction of a program that may be another one.
-    Switched,
-    /// Not: the function it was started for returned.
-    Ended,
-}
-
 /// Does the same for each width with the width as a constant, so that a load is one load.
 macro_rules! by_width {
     ($insn:ident, $width:ident => $does:expr) => {
@@ -82,6 +71,8 @@ pub(super) struct Machine<'w, 'r> {
     slot: usize,
     budget: u64,
     left: u64,
+    /// Whether the loop goes on with a program that may be another one.
+    switched: bool,
 }
 
 impl<'w, 'r: 'w> Machine<'w, 'r> {
@@ -107,6 +98,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             slot,
             budget,
             left: budget,
+            switched: false,
         }
     }
 
@@ -120,12 +112,16 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
 
     /// Runs until the function the loop was started for returns.
     fn steps(&mut self) -> Result<(), Stop> {
-        while self.steps_of_program()? == Flow::Switched {}
-        Ok(())
+        loop {
+            self.steps_of_program()?;
+            if !std::mem::take(&mut self.switched) {
+                return Ok(());
+            }
+        }
     }
 
-    /// Runs until that function returns or goes on to another program.
-    fn steps_of_program(&mut self) -> Result<Flow, Stop> {
+    /// Runs until that function returns, or another program goes on: `switched` tells.
+    fn steps_of_program(&mut self) -> Result<(), Stop> {
         let insns = self.program.insns.as_slice();
         loop {
             let Some(&insn) = insns.get(self.pc) else {
@@ -171,10 +167,11 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                     require(insn, insn.code & 0xe0 == op::MEM && src == 0)?;
                     by_width!(insn, width => self.store(insn, width, insn.imm as u64))?;
                 }
-                op::JMP => match self.jump(insn)? {
-                    Flow::On => {}
-                    flow => return Ok(flow),
-                },
+                op::JMP => {
+                    if self.jump(insn)? {
+                        return Ok(());
+                    }
+                }
                 op::JMP32 => self.jump32(insn)?,
                 _ => {
                     require(insn, insn.is_wide())?;
@@ -379,9 +376,9 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         }
     }
 
-    /// Class `JMP`.
+    /// Class `JMP`; whether the instructions of this program are over.
     #[inline(always)]
-    fn jump(&mut self, insn: Insn) -> Result<Flow, Stop> {
+    fn jump(&mut self, insn: Insn) -> Result<bool, Stop> {
         let (dst, src) = (insn.dst as usize, insn.src);
         match insn.code {
             op::GOTO => {
@@ -390,7 +387,9 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             }
             op::CALL_IMM => {
                 require(insn, dst == 0 && insn.off == 0)?;
-                return self.call_any(insn);
+                if self.call_any(insn)? {
+                    return Ok(true);
+                }
             }
             op::EXIT_INSN => {
                 require(insn, dst == 0 && src == 0 && insn.off == 0 && insn.imm == 0)?;
@@ -417,7 +416,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 }
             }
         }
-        Ok(Flow::On)
+        Ok(false)
     }
 
     #[inline(always)]
@@ -489,14 +488,14 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(never)]
-    fn call_any(&mut self, insn: Insn) -> Result<Flow, Stop> {
+    fn call_any(&mut self, insn: Insn) -> Result<bool, Stop> {
         let callable = match insn.src {
             pseudo::CALL_HELPER => helpers::by_id(insn.imm).ok_or_else(|| self.no_helper(insn.imm))?,
             pseudo::CALL_LOCAL => {
                 self.push_frame(self.pc)?;
                 self.go(insn.imm.into())?;
                 self.enter()?;
-                return Ok(Flow::On);
+                return Ok(false);
             }
             pseudo::CALL_KFUNC => {
                 let kfuncs = &self.program.kfuncs;
@@ -510,7 +509,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             return self.go_on_with(program);
         }
         self.clobber();
-        Ok(Flow::On)
+        Ok(false)
     }
 
     /// Why there is no helper of this number.
@@ -558,35 +557,32 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     /// Another program takes the place of the function in progress, with the same context.
-    fn go_on_with(&mut self, program: &'r Program) -> Result<Flow, Stop> {
+    fn go_on_with(&mut self, program: &'r Program) -> Result<bool, Stop> {
         self.tables.begin(program, self.slot);
         self.program = program;
         (self.at, self.pc) = (0, 0);
         let context = self.regs[1];
         self.regs = [0; REGS];
         self.regs[1] = context;
+        self.switched = true;
         self.enter()?;
-        Ok(Flow::Switched)
+        Ok(true)
     }
 
-    /// Returns from a function.
-    fn leave(&mut self) -> Flow {
+    /// Returns from a function; whether the instructions of this program are over.
+    fn leave(&mut self) -> bool {
         let Some(caller) = self.depth.checked_sub(1) else {
-            return Flow::Ended;
+            return true;
         };
         let Frame { program, ret, saved } = self.frames[caller];
-        let same = std::ptr::eq(program, self.program);
+        self.switched = ret != CALLBACK && !std::ptr::eq(program, self.program);
         self.depth = caller;
         self.program = program;
         self.pc = ret;
         self.regs[6..FP].copy_from_slice(&saved);
         self.regs[FP] = self.local.enter(caller);
         self.clobber();
-        match ret {
-            CALLBACK => Flow::Ended,
-            _ if same => Flow::On,
-            _ => Flow::Switched,
-        }
+        ret == CALLBACK || self.switched
     }
 
     fn clobber(&mut self) {

@@ -9,6 +9,7 @@ use crate::btf::Btf;
 use crate::btf::BtfError;
 use crate::btf::Kind;
 use crate::btf::Member;
+use crate::maps::INODE_STORAGE_ENTRIES;
 use crate::maps::MapKind;
 use crate::maps::MapSpec;
 use crate::object::Object;
@@ -108,6 +109,7 @@ pub(super) fn footprint(spec: &MapSpec, slots: usize) -> u64 {
     let values = u64::from(spec.value_size) * if spec.kind.is_per_cpu() { slots as u64 } else { 1 };
     match spec.kind {
         MapKind::RingBuf => entries,
+        MapKind::InodeStorage if entries == 0 => u64::from(INODE_STORAGE_ENTRIES) * values,
         _ => entries.saturating_mul(values.saturating_add(spec.key_size.into())),
     }
 }

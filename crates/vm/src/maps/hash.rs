@@ -402,6 +402,12 @@ impl Hash {
         Err(MapError::Full)
     }
 
+    /// How many entries there are; one that is being made or removed may count or not.
+    pub(super) fn len(&self) -> usize {
+        let free = self.free();
+        (free.used - free.removed) as usize
+    }
+
     /// How many entries were ever used: positions below may hold one.
     pub(super) fn positions(&self) -> usize {
         self.free().used as usize

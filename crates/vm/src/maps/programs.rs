@@ -6,9 +6,10 @@ use super::{MapError, MapSpec, layout};
 use crate::program::Program;
 
 /// Programs by index. Whoever finds one holds it.
-#[derive(Debug)]
 pub(super) struct Programs {
-    entries: RwLock<Box<[Option<Arc<Program>>]>>,
+    /// The entries up to the last one that ever had a program.
+    entries: RwLock<Vec<Option<Arc<Program>>>>,
+    capacity: u32,
 }
 
 impl Programs {
@@ -17,7 +18,7 @@ impl Programs {
         spec.check_size("value", spec.value_size, 4)?;
         spec.check_entries()?;
         layout(spec, size_of::<Arc<Program>>() as u64, spec.max_entries.into())?;
-        Ok(Programs { entries: RwLock::new((0..spec.max_entries).map(|_| None).collect()) })
+        Ok(Programs { entries: RwLock::default(), capacity: spec.max_entries })
     }
 
     pub(super) fn get(&self, index: u32) -> Option<Arc<Program>> {
@@ -34,8 +35,8 @@ impl Programs {
     }
 
     pub(super) fn clear(&self) {
-        // The programs are dropped after the lock, which maps of theirs might ask for.
-        let all: Vec<_> = (0..).map_while(|index| self.replace(index, None).ok()).collect();
+        // The programs are dropped after the lock is released.
+        let all = std::mem::take(&mut *self.entries.write().unwrap_or_else(PoisonError::into_inner));
         drop(all);
     }
 
@@ -47,13 +48,22 @@ impl Programs {
     }
 
     fn replace(&self, index: u32, program: Option<Arc<Program>>) -> Result<Option<Arc<Program>>, MapError> {
+        if index >= self.capacity {
+            return Err(MapError::Full);
+        }
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.get_mut(index as usize).ok_or(MapError::Full)?;
-        Ok(std::mem::replace(entry, program))
+        let index = index as usize;
+        if index >= entries.len() {
+            if program.is_none() {
+                return Ok(None);
+            }
+            entries.resize(index + 1, None);
+        }
+        Ok(std::mem::replace(&mut entries[index], program))
     }
 
     /// Nothing panics while the lock is held: poison is of no concern.
-    fn read(&self) -> RwLockReadGuard<'_, Box<[Option<Arc<Program>>]>> {
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<Program>>>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,8 +21,32 @@ fn declarations_that_cannot_be_honoured_say_why() {
         (spec(MapKind::RingBuf, 0, 0, 2048), "4096"),
         (spec(MapKind::RingBuf, 4, 0, 4096), "key"),
         (MapSpec { flags: 1 << 20, ..spec(MapKind::Array, 4, 8, 1) }, "0x100000"),
+        (spec(MapKind::PerCpuHash, 4, 1 << 20, 1 << 9), "more than"),
+        (spec(MapKind::LpmTrie, 4, 8, 1), "prefix length"),
+        (spec(MapKind::LpmTrie, 261, 8, 1), "prefix length"),
+        (spec(MapKind::Queue, 4, 8, 1), "key"),
+        (spec(MapKind::Stack, 0, 8, 0), "max_entries"),
+        (spec(MapKind::Bloom, 4, 8, 1), "key"),
+        (spec(MapKind::ProgArray, 4, 8, 1), "value"),
+        (spec(MapKind::InodeStorage, 8, 8, 0), "key"),
+        (spec(MapKind::ArrayOfMaps, 4, 4, 1), "__array(values"),
+        (
+            MapSpec { inner: Some(Box::new(spec(MapKind::Array, 4, 4, 1))), ..spec(MapKind::Hash, 4, 4, 1) },
+            "maps in it",
+        ),
+        (
+            MapSpec {
+                inner: Some(Box::new(spec(MapKind::ProgArray, 4, 4, 1))),
+                ..spec(MapKind::HashOfMaps, 4, 4, 1)
+            },
+            "cannot be in",
+        ),
+        (MapSpec { lock: Some(0), ..spec(MapKind::PerCpuArray, 4, 8, 1) }, "bpf_spin_lock"),
+        (MapSpec { lock: Some(6), ..spec(MapKind::Array, 4, 16, 1) }, "bpf_spin_lock"),
+        (MapSpec { lock: Some(8), ..spec(MapKind::Array, 4, 8, 1) }, "bpf_spin_lock"),
+        (MapSpec { extra: 1, ..spec(MapKind::Array, 4, 8, 1) }, "map_extra"),
     ] {
-        let error = Map::new(spec, 1).unwrap_err().to_string();
+        let error = Map::new(spec, 4).unwrap_err().to_string();
         assert!(error.starts_with("map `m`: ") && error.contains(words), "{error}");
     }
 }
@@ -95,4 +119,45 @@ fn data_sections() {
     assert!(!value.write(0, &[1]));
     map.init(&[5; 100]);
     assert_eq!(value.to_vec(), [5; 6]);
+}
+
+#[test]
+fn kinds_have_their_numbers_and_names() {
+    assert!(MapKind::ALL.is_sorted_by_key(|kind| *kind as u32));
+    for kind in MapKind::ALL {
+        assert_eq!(MapKind::from_number(kind as u32), Some(kind));
+        assert!(kind.c_name().starts_with("BPF_MAP_TYPE_"));
+    }
+    assert_eq!(MapKind::from_number(0), None);
+    assert_eq!(MapKind::from_number(33), None);
+}
+
+#[test]
+fn maps_as_rust_types() {
+    let map = Map::new(spec(MapKind::PerCpuHash, 8, 4, 4), 2).unwrap();
+    assert_eq!(map.typed::<u32, u32>().err(), Some(MapError::KeySize { got: 4, expected: 8 }));
+    assert_eq!(map.typed::<u64, u64>().err(), Some(MapError::ValueSize { got: 8, expected: 4 }));
+    let typed = map.typed::<u64, u32>().unwrap();
+    typed.set(&1, &10, UpdateMode::Any).unwrap();
+    assert_eq!(
+        map.update_slot(&1u64.to_ne_bytes(), Window::from_bytes(&[9, 0, 0, 0]), UpdateMode::Any, 1),
+        Ok(())
+    );
+    assert_eq!((typed.get(&1), typed.get_slots(&1)), (Some(10), Some(vec![10, 9])));
+    assert_eq!((typed.get(&2), typed.entries(), map.count()), (None, vec![(1, 10)], 1));
+    assert_eq!(typed.remove(&1), Ok(()));
+    assert_eq!(typed.remove(&1), Err(MapError::NotFound));
+    assert_eq!(map.count(), 0);
+}
+
+#[test]
+fn slots_do_not_share_cache_lines() {
+    for kind in [MapKind::PerCpuArray, MapKind::PerCpuHash] {
+        let map = Map::new(spec(kind, 4, 8, 1), 3).unwrap();
+        let key = [0; 4];
+        map.update(&key, &[1; 24], UpdateMode::Any).unwrap();
+        let addresses: Vec<u64> = (0..3).map(|slot| map.address(&key, slot)).collect();
+        assert!(addresses.windows(2).all(|pair| pair[1] - pair[0] >= 64), "{addresses:x?}");
+        assert_eq!(map.address(&key, 3), 0);
+    }
 }

@@ -235,7 +235,8 @@ impl<'p> Walker<'p> {
         self.todo.push(wide);
         let mut proved = true;
         while let Some(mut next) = self.todo.pop() {
-            if let Err(rule) = self.follow(&mut next) { eprintln!("attempt at {} depth {} failed: {} at {}", state.pc, self.attempts, rule, next.pc);
+            if let Err(rule) = self.follow(&mut next) {
+                eprintln!("attempt at {} depth {} failed: {} at {}", state.pc, self.attempts, rule, next.pc);
                 proved = false;
                 break;
             }
