@@ -147,7 +147,9 @@ impl<'p> Walker<'p> {
             let Some(&insn) = self.program.insns.get(pc) else {
                 return Err(Rule::Instruction { code: 0 }.into());
             };
-            if self.flow.meets[pc] && self.arrive(state)? {
+            // A state just remembered is not to be found superfluous for that.
+            let remembered = state.since == 0;
+            if self.flow.meets[pc] && !remembered && self.arrive(state)? {
                 return Ok(());
             }
             self.processed += 1;
@@ -235,8 +237,7 @@ impl<'p> Walker<'p> {
         self.todo.push(wide);
         let mut proved = true;
         while let Some(mut next) = self.todo.pop() {
-            if let Err(rule) = self.follow(&mut next) {
-                eprintln!("attempt at {} depth {} failed: {} at {}", state.pc, self.attempts, rule, next.pc);
+            if self.follow(&mut next).is_err() {
                 proved = false;
                 break;
             }
