@@ -31,7 +31,7 @@ pub(super) struct Checkpoint {
 /// Rounds of a loop before one state for all is tried.
 const FIRST_ATTEMPT: u32 = 8;
 /// Attempts within attempts.
-const MOST_ATTEMPTS: u32 = 8;
+const MOST_ATTEMPTS: u32 = 16;
 /// Branches told of in a rejection.
 const MOST_SHOWN: usize = 100;
 
@@ -70,6 +70,8 @@ pub(super) struct Walker<'p> {
     rounds: Vec<(u32, u32)>,
     /// Attempts in progress.
     attempts: u32,
+    /// The first checkpoint of the attempt in progress.
+    attempt_start: usize,
     /// How far the attempt in progress may go.
     attempt_end: u64,
 }
@@ -97,6 +99,7 @@ impl<'p> Walker<'p> {
             thresholds: thresholds(program),
             rounds: vec![(0, FIRST_ATTEMPT); count],
             attempts: 0,
+            attempt_start: 0,
             attempt_end: u64::MAX,
         }
     }
@@ -208,8 +211,10 @@ impl<'p> Walker<'p> {
             {
                 let (rounds, attempt) = &mut self.rounds[state.pc];
                 *rounds += 1;
-                if *rounds >= *attempt && self.attempts < MOST_ATTEMPTS {
-                    *attempt *= 4;
+                // What an attempt found is widened again at once.
+                let widened = self.attempts > 0 && last >= self.attempt_start && *rounds * 4 >= *attempt;
+                if (*rounds >= *attempt || widened) && self.attempts < MOST_ATTEMPTS {
+                    *attempt = *rounds * 4;
                     if self.attempt(state, last) {
                         return Ok(true);
                     }
@@ -229,6 +234,7 @@ impl<'p> Walker<'p> {
         let todo = std::mem::take(&mut self.todo);
         let (joined, uses, calls) = (self.joined, self.uses.clone(), self.calls.clone());
         let (end, deepest, reached) = (self.attempt_end, self.deepest, self.reached.clone());
+        let start = std::mem::replace(&mut self.attempt_start, points);
         self.attempts += 1;
         self.attempt_end = end.min(self.processed + self.limits.insns / 8);
         self.joined = true;
@@ -243,6 +249,7 @@ impl<'p> Walker<'p> {
             }
         }
         self.attempts -= 1;
+        self.attempt_start = start;
         self.attempt_end = end;
         self.todo = todo;
         if proved {
