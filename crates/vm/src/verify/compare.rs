@@ -42,20 +42,24 @@ pub(super) fn covers(old: &State, new: &State, marks: &Marks, flow: &Flow, all: 
     if !references || !lock {
         return false;
     }
-    let innermost = old.frames.len() - 1;
     old.frames.iter().zip(&new.frames).enumerate().all(|(depth, (a, b))| {
         if depth > 0 && (a.call != b.call || a.entered != b.entered) {
             return false;
         }
-        // A frame that waits for a call goes on behind it, or with it once more.
-        let live = if depth == innermost {
-            flow.live[new.pc]
-        } else {
-            let call = new.frames[depth + 1].call;
-            flow.live[call] | flow.live.get(call + 1).copied().unwrap_or(u16::MAX)
-        };
-        frame_covers(a, b, live, marks, all, ids)
+        frame_covers(a, b, live(flow, new, depth), marks, all, ids)
     })
+}
+
+/// Registers of a frame that can still be read.
+pub(super) fn live(flow: &Flow, state: &State, depth: usize) -> u16 {
+    // A frame that waits for a call goes on behind it, or with it once more.
+    match state.frames.get(depth + 1) {
+        None => flow.live[state.pc],
+        Some(callee) => {
+            let call = callee.call;
+            flow.live[call] | flow.live.get(call + 1).copied().unwrap_or(u16::MAX)
+        }
+    }
 }
 
 fn frame_covers(old: &Frame, new: &Frame, live: u16, marks: &Marks, all: bool, ids: &mut Ids) -> bool {

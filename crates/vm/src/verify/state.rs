@@ -279,12 +279,12 @@ impl State {
         }
     }
 
-    /// Does something with every number held anywhere, offsets of pointers aside.
-    pub(super) fn each_scalar(&mut self, mut does: impl FnMut(&mut Scalar)) {
+    /// Does something with every number held anywhere, offsets of pointers aside; `true` for those in registers.
+    pub(super) fn each_scalar(&mut self, mut does: impl FnMut(&mut Scalar, bool)) {
         for frame in &mut self.frames {
             for value in &mut frame.regs {
                 if let Value::Scalar(scalar) = value {
-                    does(scalar);
+                    does(scalar, true);
                 }
             }
             if frame.slots.iter().any(|entry| matches!(entry.slot, Slot::Full(_) | Slot::Halves(_))) {
@@ -292,13 +292,13 @@ impl State {
                     match &mut entry.slot {
                         Slot::Full(value) => {
                             if let Value::Scalar(scalar) = &mut **value {
-                                does(scalar);
+                                does(scalar, false);
                             }
                         }
                         Slot::Halves(halves) => {
                             for half in &mut **halves {
                                 if let Half::Scalar(scalar) = half {
-                                    does(scalar);
+                                    does(scalar, false);
                                 }
                             }
                         }

@@ -557,7 +557,7 @@ impl Walker<'_> {
         }
         let mut possible = true;
         let marks = &mut self.marks;
-        state.each_scalar(|scalar| {
+        state.each_scalar(|scalar, register| {
             let known = if old.id != 0 && scalar.id == old.id {
                 let by = Number::constant(scalar.delta.wrapping_sub(old.delta));
                 scalar.num.intersect(&Number::apply(Op::Add, &num, &by))
@@ -573,11 +573,13 @@ impl Walker<'_> {
                     scalar.node = marks.join(scalar.node, node);
                 }
                 Some(_) => {}
-                None => {
+                None if register => {
                     // It decided, as much as the number compared.
                     marks.mark(scalar.node);
                     possible = false;
                 }
+                // A slot that nobody reads is not compared, so nothing follows from it.
+                None => {}
             }
         });
         if !possible {

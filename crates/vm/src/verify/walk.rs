@@ -1,6 +1,6 @@
 //! The walk over all paths: checkpoints, what of them makes another path superfluous, and loops.
 
-use super::compare::{Ids, covers};
+use super::compare::{Ids, covers, live};
 use super::effects::Uses;
 use super::flow::{Flow, is_again};
 use super::join::{thresholds, widened};
@@ -172,6 +172,7 @@ impl<'p> Walker<'p> {
     /// Where paths meet: whether one that was here before makes this one superfluous.
     fn arrive(&mut self, state: &mut State) -> Result<bool, Box<Rule>> {
         let again = is_again(self.program, state.pc) || self.program.insns[state.pc].code == op::MAY_GOTO;
+        self.forget_dead(state);
         let candidates: Vec<usize> = self.at[state.pc].iter().rev().take(MOST_COMPARED).copied().collect();
         if again {
             self.widen(state, &candidates);
@@ -264,6 +265,19 @@ impl<'p> Walker<'p> {
         (self.joined, self.uses, self.calls) = (joined, uses, calls);
         (self.deepest, self.reached) = (deepest, reached);
         false
+    }
+
+    /// Forgets registers that are not read again. They are not compared, so nothing may follow from them either, not
+    /// by way of numbers linked with them.
+    fn forget_dead(&self, state: &mut State) {
+        for depth in 0..state.frames.len() {
+            let live = live(&self.flow, state, depth);
+            for (register, value) in state.frames[depth].regs.iter_mut().enumerate().take(10) {
+                if live >> register & 1 == 0 {
+                    *value = Value::None;
+                }
+            }
+        }
     }
 
     /// Forgets the numbers that differ from round to round and have not mattered so far, so that rounds become alike.
@@ -359,7 +373,7 @@ impl<'p> Walker<'p> {
     /// Remembers the state.
     fn checkpoint(&mut self, state: &mut State) {
         let marks = &mut self.marks;
-        state.each_scalar(|scalar| scalar.node = marks.boundary(scalar.node));
+        state.each_scalar(|scalar, _| scalar.node = marks.boundary(scalar.node));
         for frame in &mut state.frames {
             if frame.slots.is_empty() {
                 continue;
