@@ -18,9 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fuse_bpf_vm::link::{Kconfig, LoadError, Module, OpsSet};
-use fuse_bpf_vm::verify::{Rejection, Verified};
 
 pub use contract::Stage;
+pub use fuse_bpf_vm::contract::ArgType;
+pub use fuse_bpf_vm::program::SourceLine;
+pub use fuse_bpf_vm::verify::{Branch, Rejection, Rule, Verified};
 pub use proof::{Trial, Unproved};
 
 use crate::ops::{FILTERS, Filter};
@@ -163,14 +165,9 @@ impl FilterObject {
     ///
     /// When there is no such set, or none was named and there are several.
     pub fn set(&self, name: Option<&str>) -> Result<FilterSet, FilterError> {
-        let names = || self.sets.iter().map(|s| s.name().to_owned()).collect();
-        match (name, self.sets.as_slice()) {
-            (None, [only]) => Ok(only.clone()),
-            (None, _) => Err(FilterError::Ambiguous { object: self.name.clone(), sets: names() }),
-            (Some(name), sets) => sets.iter().find(|s| s.name() == name).cloned().ok_or_else(|| {
-                FilterError::Unknown { object: self.name.clone(), set: name.to_owned(), sets: names() }
-            }),
-        }
+        let names: Vec<&str> = self.sets.iter().map(FilterSet::name).collect();
+        let index = pick(&self.name, &names, name)?;
+        Ok(self.sets[index].clone())
     }
 
     /// All program sets, in the order of the object.
@@ -181,6 +178,20 @@ impl FilterObject {
     /// What the machine loaded: programs and maps.
     pub fn module(&self) -> &Arc<Module> {
         &self.module
+    }
+}
+
+/// Which of an object's sets is meant: the one of this name, or the only one.
+fn pick(object: &str, sets: &[&str], name: Option<&str>) -> Result<usize, FilterError> {
+    let names = || sets.iter().map(|&set| set.to_owned()).collect();
+    match (name, sets) {
+        (None, [_]) => Ok(0),
+        (None, _) => Err(FilterError::Ambiguous { object: object.to_owned(), sets: names() }),
+        (Some(name), sets) => sets.iter().position(|set| *set == name).ok_or_else(|| FilterError::Unknown {
+            object: object.to_owned(),
+            set: name.to_owned(),
+            sets: names(),
+        }),
     }
 }
 

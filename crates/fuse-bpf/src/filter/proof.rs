@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fuse_bpf_vm::contract::ArgType;
+use fuse_bpf_vm::disasm;
 use fuse_bpf_vm::link::{LoadOptions, Module};
 use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::verify::{Entry, Limits, Rejection, Verified, verify};
 
-use super::{FilterError, FilterObject, FilterSet, NAME_MAX, Registered, contract, kconfig};
+use super::{FilterError, FilterObject, FilterSet, NAME_MAX, Registered, contract, kconfig, pick};
 
 /// An object that was loaded and of which nothing is proved yet.
 #[derive(Debug)]
@@ -47,6 +48,17 @@ impl Trial {
     pub fn judge(&self) -> Result<Verified, Box<Rejection>> {
         let args: Vec<ArgType> = self.arguments.iter().map(|(arg, _)| arg.clone()).collect();
         verify(&self.program, Entry::Context(&args), Limits::default())
+    }
+
+    /// The program's instructions as text, by slot.
+    pub fn instructions(&self) -> Vec<(usize, String)> {
+        let mut instructions = Vec::new();
+        let mut slot = 0;
+        while let Some((text, used)) = self.program.insns.get(slot..).and_then(disasm::first_line) {
+            instructions.push((slot, text));
+            slot += used;
+        }
+        instructions
     }
 }
 
@@ -92,6 +104,16 @@ impl Unproved {
     /// What errors call the object.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name of the program set of this name, or of the only one.
+    ///
+    /// # Errors
+    ///
+    /// As [`FilterObject::set`].
+    pub fn set(&self, name: Option<&str>) -> Result<&str, FilterError> {
+        let names: Vec<&str> = self.module.sets.iter().map(|set| set.name.as_str()).collect();
+        pick(&self.name, &names, name).map(|index| names[index])
     }
 
     /// Everything that has to be proved: for each member of each set its program, then those it may go on to.
