@@ -76,6 +76,9 @@ fn help(rule: &Rule) -> Option<&'static str> {
         Rule::NullArithmetic { .. } => null,
         Rule::NotMemory { what, .. } if what.ends_with("_or_null") => null,
         Rule::Argument { reason, .. } if reason.contains("_or_null") => null,
+        Rule::Argument { reason, .. } if reason.contains("unbounded memory access") => {
+            "compare the length with that of the memory first, and lower it or give up"
+        }
         Rule::NotMemory { what, .. } if what == "scalar" => {
             "a number is no address: addresses come from arguments, the stack, maps and helpers"
         }
@@ -140,11 +143,12 @@ pub(crate) fn disassembly(out: &mut impl io::Write, trial: &Trial) -> io::Result
             shown = None;
         }
         let line = program.line(slot);
-        if let Some(line) = line.filter(|_| line != shown) {
+        let place = line.map(|line| (&line.file, line.line));
+        if let Some(line) = line.filter(|_| place != shown) {
             let mut text = String::new();
             source(&mut text, line);
             write!(out, "{text}")?;
-            shown = Some(line);
+            shown = place;
         }
         writeln!(out, "{slot:>4}: {text}")?;
     }
