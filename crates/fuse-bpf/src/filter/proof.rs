@@ -4,7 +4,8 @@
 //! to by a tail call are given the same and are judged with it. [`Unproved::prove`] is the only way to a
 //! [`FilterObject`], so nothing runs that was not proved.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use fuse_bpf_vm::disasm;
 use fuse_bpf_vm::link::{LoadOptions, Module};
 use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::program::Program;
-use fuse_bpf_vm::verify::{Entry, Limits, Rejection, Verified, verify};
+use fuse_bpf_vm::verify::{self, Limits, Rejection, Verified};
 
 use super::{FilterError, FilterObject, FilterSet, NAME_MAX, Registered, contract, kconfig, pick};
 
@@ -32,11 +33,13 @@ pub struct Trial {
     /// The member of the set.
     pub member: String,
     /// What the member's programs are given: type, and name in the C prototype.
-    pub arguments: Vec<(ArgType, &'static str)>,
+    pub arguments: Arc<[(ArgType, &'static str)]>,
     /// The program.
     pub program: Arc<Program>,
     /// Whether the member's own program may go on to it by a tail call; else it is the member's own.
     pub tail: bool,
+    /// The same for members that give the same types, and only for these.
+    class: usize,
 }
 
 impl Trial {
@@ -47,7 +50,7 @@ impl Trial {
     /// The first rule that is broken on some path.
     pub fn judge(&self) -> Result<Verified, Box<Rejection>> {
         let args: Vec<ArgType> = self.arguments.iter().map(|(arg, _)| arg.clone()).collect();
-        verify(&self.program, Entry::Context(&args), Limits::default())
+        verify::verify(&self.program, verify::Entry::Context(&args), Limits::default())
     }
 
     /// The program's instructions as text, by slot.
@@ -118,19 +121,22 @@ impl Unproved {
 
     /// Everything that has to be proved: for each member of each set its program, then those it may go on to.
     pub fn trials(&self) -> Vec<Trial> {
-        let members: HashMap<String, _> = contract::members().into_iter().collect();
+        let members = members();
+        let mut tails: HashMap<*const Program, Vec<Arc<Program>>> = HashMap::new();
         let mut trials = Vec::new();
         for set in &self.module.sets {
             for (member, program) in &set.members {
                 // The loader refuses members that the contract does not have.
-                let Some(arguments) = members.get(member) else { continue };
-                for (index, program) in reachable(program).into_iter().enumerate() {
+                let Some((class, arguments)) = members.get(member) else { continue };
+                let programs = tails.entry(Arc::as_ptr(program)).or_insert_with(|| reachable(program));
+                for (index, program) in programs.iter().enumerate() {
                     trials.push(Trial {
                         set: set.name.clone(),
                         member: member.clone(),
-                        arguments: arguments.clone(),
-                        program,
+                        arguments: Arc::clone(arguments),
+                        program: Arc::clone(program),
                         tail: index > 0,
+                        class: *class,
                     });
                 }
             }
@@ -144,28 +150,25 @@ impl Unproved {
     ///
     /// [`FilterError::Rejected`] for the first that cannot be proved.
     pub fn prove(self) -> Result<FilterObject, FilterError> {
-        // Members with the same arguments can share a program, and then its proof.
-        let mut proofs: Vec<(Trial, Arc<Verified>)> = Vec::new();
+        // Members that give the same can share a program, and then its proof.
+        let mut proofs: HashMap<(*const Program, usize), Arc<Verified>> = HashMap::new();
         let mut own: HashMap<String, BTreeMap<String, Arc<Verified>>> = HashMap::new();
         for trial in self.trials() {
-            let same = |known: &&(Trial, _)| {
-                let types =
-                    |trial: &Trial| trial.arguments.iter().map(|(ty, _)| ty.clone()).collect::<Vec<_>>();
-                Arc::ptr_eq(&known.0.program, &trial.program) && types(&known.0) == types(&trial)
-            };
-            let proof = match proofs.iter().find(same) {
-                Some((_, proof)) => Arc::clone(proof),
-                None => Arc::new(trial.judge().map_err(|rejection| FilterError::Rejected {
-                    object: self.name.clone(),
-                    set: trial.set.clone(),
-                    member: trial.member.clone(),
-                    rejection,
-                })?),
+            let proof = match proofs.entry((Arc::as_ptr(&trial.program), trial.class)) {
+                Entry::Occupied(known) => Arc::clone(known.get()),
+                Entry::Vacant(unknown) => {
+                    let proof = trial.judge().map_err(|rejection| FilterError::Rejected {
+                        object: self.name.clone(),
+                        set: trial.set.clone(),
+                        member: trial.member.clone(),
+                        rejection,
+                    })?;
+                    Arc::clone(unknown.insert(Arc::new(proof)))
+                }
             };
             if !trial.tail {
-                own.entry(trial.set.clone()).or_default().insert(trial.member.clone(), Arc::clone(&proof));
+                own.entry(trial.set).or_default().insert(trial.member, proof);
             }
-            proofs.push((trial, proof));
         }
         let module = Arc::new(self.module);
         let sets: Vec<Registered> = module
@@ -179,16 +182,35 @@ impl Unproved {
     }
 }
 
+/// The arguments of one member, and the class of those with the same types.
+type Given = (usize, Arc<[(ArgType, &'static str)]>);
+
+/// The members of the contract by name.
+fn members() -> HashMap<String, Given> {
+    let mut members: Vec<(String, Given)> = Vec::new();
+    for (name, arguments) in contract::members() {
+        let types =
+            |given: &[(ArgType, _)]| -> Vec<ArgType> { given.iter().map(|(ty, _)| ty.clone()).collect() };
+        let same = members.iter().find(|(_, (_, known))| types(known) == types(&arguments));
+        let class = same.map_or(members.len(), |(_, (class, _))| *class);
+        members.push((name, (class, arguments.into())));
+    }
+    members.into_iter().collect()
+}
+
 /// A program, then every other it may go on to by tail calls.
 fn reachable(program: &Arc<Program>) -> Vec<Arc<Program>> {
+    let mut seen = HashSet::from([Arc::as_ptr(program)]);
     let mut found = vec![Arc::clone(program)];
-    let mut waiting = VecDeque::from([Arc::clone(program)]);
-    while let Some(program) = waiting.pop_front() {
+    let mut next = 0;
+    while let Some(program) = found.get(next).cloned() {
+        next += 1;
         for map in program.maps.iter().filter(|map| map.spec().kind == MapKind::ProgArray) {
-            for next in (0..map.spec().max_entries).filter_map(|index| map.program(index)) {
-                if !found.iter().any(|known| Arc::ptr_eq(known, &next)) {
-                    found.push(Arc::clone(&next));
-                    waiting.push_back(next);
+            let indices =
+                map.keys().into_iter().filter_map(|key| key.try_into().ok().map(u32::from_ne_bytes));
+            for other in indices.filter_map(|index| map.program(index)) {
+                if seen.insert(Arc::as_ptr(&other)) {
+                    found.push(other);
                 }
             }
         }
