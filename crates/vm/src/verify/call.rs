@@ -57,16 +57,19 @@ impl Walker<'_> {
             return Err(Rule::Locked { what: "a function call" }.into());
         }
         self.uses.effects |= callee.effects - (Effects::MAP_READ | Effects::MAP_WRITE);
-        if let Some(MapRef::Own(index) | MapRef::Inner(index)) = found.map {
-            if self.program.maps.get(index as usize).is_some() {
-                self.fact(pc, found.map);
-                if callee.effects.contains(Effects::MAP_READ) {
-                    self.uses.map(index, Access::Read, false);
-                }
-                if callee.effects.contains(Effects::MAP_WRITE) {
-                    self.uses.map(index, Access::ReadWrite, false);
-                }
+        if let Some(map) = found.map {
+            let (MapRef::Own(index) | MapRef::Inner(index)) = map;
+            self.fact(pc, map);
+            if callee.effects.contains(Effects::MAP_READ) {
+                self.uses.map(index, Access::Read, false);
             }
+            if callee.effects.contains(Effects::MAP_WRITE) {
+                self.uses.map(index, Access::ReadWrite, false);
+            }
+        }
+        if callee.args.contains(&ArgKind::Context) {
+            // Another program goes on, which may do anything.
+            self.uses.effects = Effects::all();
         }
         if let Some((callback, function)) = found.callback {
             return self.call_back(state, pc, callback, function, &found);
@@ -112,10 +115,11 @@ impl Walker<'_> {
         Ok(Next::On)
     }
 
-    fn fact(&mut self, slot: usize, map: Option<MapRef>) {
+    /// Remembers the map of a call, as long as it is always the same.
+    fn fact(&mut self, slot: usize, map: MapRef) {
         let entry = match map {
-            Some(MapRef::Own(index)) => Some(index),
-            _ => None,
+            MapRef::Own(index) => Some(index),
+            MapRef::Inner(_) => None,
         };
         self.calls
             .entry(slot)

@@ -573,7 +573,11 @@ impl Walker<'_> {
                     scalar.node = marks.join(scalar.node, node);
                 }
                 Some(_) => {}
-                None => possible = false,
+                None => {
+                    // It decided, as much as the number compared.
+                    marks.mark(scalar.node);
+                    possible = false;
+                }
             }
         });
         if !possible {

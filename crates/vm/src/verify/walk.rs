@@ -31,7 +31,7 @@ pub(super) struct Checkpoint {
 /// Rounds of a loop before one state for all is tried.
 const FIRST_ATTEMPT: u32 = 8;
 /// Attempts within attempts.
-const MOST_ATTEMPTS: u32 = 8;
+const MOST_ATTEMPTS: u32 = 16;
 /// Branches told of in a rejection.
 const MOST_SHOWN: usize = 100;
 
@@ -70,6 +70,8 @@ pub(super) struct Walker<'p> {
     rounds: Vec<(u32, u32)>,
     /// Attempts in progress.
     attempts: u32,
+    /// The first checkpoint of the attempt in progress.
+    attempt_start: usize,
     /// How far the attempt in progress may go.
     attempt_end: u64,
 }
@@ -97,6 +99,7 @@ impl<'p> Walker<'p> {
             thresholds: thresholds(program),
             rounds: vec![(0, FIRST_ATTEMPT); count],
             attempts: 0,
+            attempt_start: 0,
             attempt_end: u64::MAX,
         }
     }
@@ -147,7 +150,9 @@ impl<'p> Walker<'p> {
             let Some(&insn) = self.program.insns.get(pc) else {
                 return Err(Rule::Instruction { code: 0 }.into());
             };
-            if self.flow.meets[pc] && self.arrive(state)? {
+            // A state just remembered is not to be found superfluous for that.
+            let remembered = state.since == 0;
+            if self.flow.meets[pc] && !remembered && self.arrive(state)? {
                 return Ok(());
             }
             self.processed += 1;
@@ -206,8 +211,10 @@ impl<'p> Walker<'p> {
             {
                 let (rounds, attempt) = &mut self.rounds[state.pc];
                 *rounds += 1;
-                if *rounds >= *attempt && self.attempts < MOST_ATTEMPTS {
-                    *attempt *= 4;
+                // What an attempt found is widened again at once.
+                let widened = self.attempts > 0 && last >= self.attempt_start && *rounds * 4 >= *attempt;
+                if (*rounds >= *attempt || widened) && self.attempts < MOST_ATTEMPTS {
+                    *attempt = *rounds * 4;
                     if self.attempt(state, last) {
                         return Ok(true);
                     }
@@ -227,6 +234,7 @@ impl<'p> Walker<'p> {
         let todo = std::mem::take(&mut self.todo);
         let (joined, uses, calls) = (self.joined, self.uses.clone(), self.calls.clone());
         let (end, deepest, reached) = (self.attempt_end, self.deepest, self.reached.clone());
+        let start = std::mem::replace(&mut self.attempt_start, points);
         self.attempts += 1;
         self.attempt_end = end.min(self.processed + self.limits.insns / 8);
         self.joined = true;
@@ -235,13 +243,13 @@ impl<'p> Walker<'p> {
         self.todo.push(wide);
         let mut proved = true;
         while let Some(mut next) = self.todo.pop() {
-            if let Err(rule) = self.follow(&mut next) {
-                eprintln!("attempt at {} depth {} failed: {} at {}", state.pc, self.attempts, rule, next.pc);
+            if self.follow(&mut next).is_err() {
                 proved = false;
                 break;
             }
         }
         self.attempts -= 1;
+        self.attempt_start = start;
         self.attempt_end = end;
         self.todo = todo;
         if proved {
