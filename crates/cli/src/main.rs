@@ -13,12 +13,14 @@ mod checks;
 mod clang;
 mod commands;
 mod options;
+mod rejection;
 mod render;
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fuse_bpf::filter::FilterError;
 
 /// Mount a directory behind BPF filters
 #[derive(Parser, Debug)]
@@ -47,6 +49,7 @@ enum Command {
     Mount(commands::mount::MountCommand),
     Umount(commands::umount::UmountCommand),
     Build(commands::build::BuildCommand),
+    Verify(commands::verify::VerifyCommand),
     New(commands::new::NewCommand),
     #[command(subcommand)]
     Prog(commands::prog::ProgCommand),
@@ -68,6 +71,7 @@ impl Cli {
             Command::Mount(command) => command.execute(),
             Command::Umount(command) => command.execute(),
             Command::Build(command) => command.execute(),
+            Command::Verify(command) => command.execute(),
             Command::New(command) => command.execute(),
             Command::Prog(command) => command.execute(),
             Command::Trace(command) => command.execute(),
@@ -87,10 +91,19 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // When even this cannot be written there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "fuse-bpf: {error:#}");
+            let _ = writeln!(std::io::stderr(), "fuse-bpf: {error:#}{}", remedy(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// What to do about a program that was refused.
+fn remedy(error: &anyhow::Error) -> String {
+    let refused = error.chain().find_map(|cause| match cause.downcast_ref()? {
+        FilterError::Rejected { object, .. } => Some(object),
+        _ => None,
+    });
+    refused.map_or(String::new(), |object| format!("; `fuse-bpf verify {object}` shows how it gets there"))
 }
 
 /// Whether whoever read our output went away, as `head` does.

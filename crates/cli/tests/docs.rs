@@ -86,10 +86,19 @@ fn the_commands_of_the_manual_work() {
     }
     let manual = std::fs::read_to_string(checkout().join("docs/filters.md")).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let example = &manual[section(&manual, "example")];
-    let source: String =
-        example.lines().filter(|line| !line.starts_with("```")).flat_map(|line| [line, "\n"]).collect();
-    std::fs::write(dir.path().join("nodelete.bpf.c"), source).unwrap();
+    let inside = |name: &str| -> String {
+        let lines = manual[section(&manual, name)].lines();
+        lines.filter(|line| !line.starts_with("```")).flat_map(|line| [line, "\n"]).collect()
+    };
+    std::fs::write(dir.path().join("nodelete.bpf.c"), inside("example")).unwrap();
     let said = run(dir.path(), &code(&manual, "run"));
     assert!(said.contains("unlink_prefilter: -EPERM"), "{said}");
+
+    std::fs::write(dir.path().join("dots.bpf.c"), inside("refused")).unwrap();
+    let said = run(dir.path(), &code(&manual, "refused-run"));
+    // Other compilers make other instructions.
+    for line in inside("refused-says").lines().filter(|line| !line.contains("insn ")) {
+        assert!(said.lines().any(|known| known == line), "{line}: {said}");
+    }
+    assert!(said.contains("accepted  fixed.bpf.o:dots unlink_prefilter"), "{said}");
 }

@@ -62,6 +62,10 @@ fn build_says_what_is_wrong() {
         // C, but no filter.
         std::fs::write(&source, "int x = 1;").unwrap();
         assert!(fails(2, ["build".as_ref(), source.as_os_str()]).contains("x.bpf.o"));
+        // A filter, but not one that can be proved.
+        std::fs::copy(checkout().join("bpf/rejected/mistakes.bpf.c"), &source).unwrap();
+        let error = fails(1, ["build".as_ref(), source.as_os_str()]);
+        assert!(error.starts_with("error: invalid access to ") && error.contains("help: "), "{error}");
     }
 }
 
@@ -99,7 +103,12 @@ fn new_refuses_names_that_c_would_not_take() {
 }
 
 const PROBE: &str = r#"
-/* Makes `second` of `first`, refuses `no`, and stumbles over `crash`. */
+/* Makes `second` of `first`, refuses `no`, and is too slow for `crawl`. */
+static long round(uint64_t index, void *ctx)
+{
+    return 0;
+}
+
 SEC("struct_ops/lookup_prefilter")
 uint32_t BPF_PROG(lookup_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_buffer *name)
 {
@@ -114,7 +123,7 @@ uint32_t BPF_PROG(lookup_prefilter, const struct bpf_fuse_meta_info *meta, struc
     if (first[0] == 'n' && first[1] == 'o')
         return -EACCES;
     if (first[0] == 'c')
-        return *(volatile uint32_t *)16;
+        bpf_loop(1 << 22, round, NULL, 0);
     if (first[0] == 'f') {
         bpf_fuse_get_rw_dynptr(name, &ptr, 7, false);
         bpf_dynptr_write(&ptr, 0, "second", 7, 0);
@@ -173,7 +182,14 @@ fn prog_run_shows_verdicts_changes_and_prints() {
         assert!(text.contains(part), "{part}: {text}");
     }
 
+    let text = succeeds(args.iter().chain(&["--repeat", "3"]));
+    assert!(text.contains("lookup_prefilter: ") && text.contains(" ns per run (3 runs)"), "{text}");
+    // Each run has its own copy of the arguments.
+    assert!(text.contains("name: \"first\" -> \"second\""), "{text}");
+    fails(2, args.iter().chain(&["--repeat", "0"]));
+
     let document: Value = serde_json::from_str(&succeeds(args.iter().chain(&["--json"]))).unwrap();
+    assert_eq!(document["repeat"], Value::Null);
     assert_eq!(document["version"], 1);
     assert_eq!(document["set"], "probe");
     assert_eq!(document["result"], "success");
@@ -193,7 +209,7 @@ fn prog_run_shows_verdicts_changes_and_prints() {
         "{}",
         stdout(&output)
     );
-    let output = fuse_bpf(["prog", "run", &probe, "--op", "lookup", "--name", "crash"]);
+    let output = fuse_bpf(["prog", "run", &probe, "--op", "lookup", "--name", "crawl"]);
     assert_eq!((status(&output), stdout(&output).contains("fault: ")), (2, true), "{}", stdout(&output));
     assert!(stdout(&output).contains("result: EIO"), "{}", stdout(&output));
 }

@@ -17,11 +17,12 @@ fn wrong_usage_is_status_2() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["mount", "umount", "build", "new", "trace", "ops"] {
+    for command in ["mount", "umount", "build", "verify", "new", "trace", "ops"] {
         let help = succeeds([command, "--help"]);
         assert!(help.contains("Example"), "{command}: {help}");
     }
     assert!(succeeds(["prog", "run", "--help"]).contains("Example"));
+    assert!(succeeds(["prog", "dump", "xlated", "--help"]).contains("Example"));
     assert!(succeeds(["--version"]).starts_with("fuse-bpf "));
 }
 

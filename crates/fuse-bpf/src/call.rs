@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
@@ -449,6 +450,8 @@ pub struct Step {
     pub value: Result<u32, String>,
     /// Instructions executed.
     pub insns: u64,
+    /// How long that took.
+    pub time: Duration,
 }
 
 /// The arguments of a call as filters see them.
@@ -496,7 +499,8 @@ impl Stages for Filtered<'_, '_> {
         } else {
             self.call.op.filter.and_then(|filter| set.program(filter, stage))
         };
-        let Some(program) = program else { return Ok(None) };
+        let Some(verified) = program else { return Ok(None) };
+        let program = verified.program();
 
         let bit = match stage {
             Stage::Pre => verdict::PREFILTER,
@@ -516,6 +520,7 @@ impl Stages for Filtered<'_, '_> {
             node: call.node.nodeid(),
             trace: self.trace,
         };
+        let start = call.steps.is_some().then(Instant::now);
         let outcome = self.machine.run(program, &args[..count], &mut host, BUDGET);
         if let Some(steps) = &mut self.call.steps {
             steps.push(Step {
@@ -523,6 +528,7 @@ impl Stages for Filtered<'_, '_> {
                 program: program.name.clone(),
                 value: outcome.result.as_ref().map(|v| *v as u32).map_err(ToString::to_string),
                 insns: outcome.insns,
+                time: start.map_or(Duration::ZERO, |start| start.elapsed()),
             });
         }
         match outcome.result {

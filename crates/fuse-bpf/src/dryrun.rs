@@ -1,6 +1,7 @@
 //! One call through a program set without a mount: what would a filter say?
 
 use std::ffi::CString;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -212,22 +213,52 @@ impl DryRun {
     ///
     /// When it cannot be prepared; a filter that refuses or faults is a [`Report`].
     pub fn run(&self, set: &FilterSet) -> Result<Report, DryRunError> {
+        self.repeat(set, NonZeroU32::MIN, &mut |_| ())
+    }
+
+    /// Runs the call so many times, each on its own copy of the arguments, and gives the last report; maps keep
+    /// what the runs before did. `each` gets the steps of every run.
+    ///
+    /// # Errors
+    ///
+    /// As [`DryRun::run`].
+    pub fn repeat(
+        &self,
+        set: &FilterSet,
+        times: NonZeroU32,
+        each: &mut dyn FnMut(&[Step]),
+    ) -> Result<Report, DryRunError> {
         let backing = Backing::open(Path::new("/"), Config::default())?;
-        let arena = Bump::new();
+        let chain = Arc::new(Chain::new(vec![set.clone()])?);
+        let mut machine = Machine::new(0);
         let mut data = vec![0; DATA];
+        for _ in 1..times.get() {
+            each(&self.once(&backing, &chain, &mut machine, &mut data)?.steps);
+        }
+        let report = self.once(&backing, &chain, &mut machine, &mut data)?;
+        each(&report.steps);
+        Ok(report)
+    }
+
+    fn once(
+        &self,
+        backing: &Backing,
+        chain: &Arc<Chain>,
+        machine: &mut Machine,
+        data: &mut [u8],
+    ) -> Result<Report, DryRunError> {
+        let arena = Bump::new();
         let mut strings = [c""; 2];
         for (to, from) in strings.iter_mut().zip(&self.strings) {
             *to = from.as_c_str();
         }
         let request =
             Decoded { op: self.op, input: &self.input, strings, payload: &self.payload, group: None };
-        let chain = Arc::new(Chain::new(vec![set.clone()])?);
-        let mut call = Call::imagine(self.header, request, backing.root(), chain, &mut data, &arena);
+        let mut call = Call::imagine(self.header, request, backing.root(), Arc::clone(chain), data, &arena);
         let before = call.inspect();
         let trace = Trace::default();
         let mut from = trace.end();
-        let mut machine = Machine::new(0);
-        let result = call.run(&mut machine, &trace, &mut |call| {
+        let result = call.run(machine, &trace, &mut |call| {
             for (at, field, value) in &self.outs {
                 let mut bytes = [0; 8];
                 put(&mut bytes, 0, field, *value);

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::FilterObject;
+use fuse_bpf::filter::{FilterError, FilterObject};
 
-use crate::{Answer, clang};
+use crate::{Answer, clang, rejection};
 
 /// Compile a filter with clang
 ///
-/// Prints the clang line, runs it, and checks that the object can be mounted. The header fuse_bpf.h comes
+/// Prints the clang line, runs it, and checks that the object can be mounted: every
+/// program is proved, and exit status 1 means that one is refused. The header fuse_bpf.h comes
 /// with this program; one beside the source is preferred. BPF_CLANG names another compiler, BPF_CFLAGS adds
 /// options.
 #[derive(Args, Debug)]
@@ -49,15 +50,22 @@ impl BuildCommand {
         if !line.run()? {
             return Ok(Answer::No);
         }
-        describe(&mut out, &object)?;
-        Ok(Answer::Yes)
+        describe(&mut out, &object)
     }
 }
 
 /// Loads the object, so that a mistake shows now and not at the first mount.
-fn describe(out: &mut impl std::io::Write, object: &Path) -> anyhow::Result<()> {
-    for set in FilterObject::load_file(object, 1)?.sets() {
+fn describe(out: &mut impl std::io::Write, object: &Path) -> anyhow::Result<Answer> {
+    let filter = match FilterObject::load_file(object, 1) {
+        Err(FilterError::Rejected { object, set, member, rejection }) => {
+            let context = format!("{member} of {object}:{set}");
+            write!(std::io::stderr(), "{}", rejection::human(&rejection, &context))?;
+            return Ok(Answer::No);
+        }
+        other => other?,
+    };
+    for set in filter.sets() {
         writeln!(out, "{}:{} ({} of 65 members)", object.display(), set.name(), set.members())?;
     }
-    Ok(())
+    Ok(Answer::Yes)
 }

@@ -8,3 +8,4 @@ pub(crate) mod ops;
 pub(crate) mod prog;
 pub(crate) mod trace;
 pub(crate) mod umount;
+pub(crate) mod verify;

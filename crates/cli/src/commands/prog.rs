@@ -1,28 +1,36 @@
 //! `fuse-bpf prog`: programs without a mount.
 
 use std::io::Write as _;
+use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use fuse_bpf::Errno;
+use fuse_bpf::call::Step;
 use fuse_bpf::dryrun::{DryRun, Report};
+use fuse_bpf::filter::{Stage, Trial, Unproved};
 use serde_json::{Value, json};
 
 use crate::Answer;
 use crate::chain::FilterSpec;
+use crate::rejection;
 use crate::render::{self, Change};
 
 /// Work with the programs of a filter object
 #[derive(Subcommand, Debug)]
 pub(crate) enum ProgCommand {
     Run(RunCommand),
+    #[command(subcommand)]
+    Dump(DumpCommand),
 }
 
 impl ProgCommand {
     pub(crate) fn execute(self) -> anyhow::Result<Answer> {
         match self {
             ProgCommand::Run(command) => command.execute(),
+            ProgCommand::Dump(DumpCommand::Xlated(command)) => command.execute(),
         }
     }
 }
@@ -65,16 +73,61 @@ pub(crate) struct RunCommand {
     /// Let the operation itself fail, by name or number
     #[arg(long, value_name = "ENOENT", value_parser = errno)]
     error: Option<Errno>,
+    /// Make the call N times and show the nanoseconds each program took for one run; the rest is that of the
+    /// last, and maps keep what the calls before did
+    #[arg(long, value_name = "N")]
+    repeat: Option<NonZeroU32>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// Show what programs are made of
+#[derive(Subcommand, Debug)]
+pub(crate) enum DumpCommand {
+    Xlated(XlatedCommand),
+}
+
+/// Show a program's instructions with their lines of C
+///
+/// As they are run: linked, with what relocations put in. The program need not be acceptable.
+#[derive(Args, Debug)]
+#[command(after_help = XLATED_EXAMPLES, verbatim_doc_comment)]
+pub(crate) struct XlatedCommand {
+    /// The filter object, and which of its program sets
+    #[arg(value_name = "OBJ[:SET]")]
+    filter: FilterSpec,
+    /// The member whose program it is
+    #[arg(value_name = "MEMBER")]
+    member: String,
+}
+
+const XLATED_EXAMPLES: &str = "\
+Examples:
+  fuse-bpf prog dump xlated hide.bpf.o lookup_prefilter
+  fuse-bpf prog dump xlated x.bpf.o:strict default_filter";
+
+impl XlatedCommand {
+    fn execute(self) -> anyhow::Result<Answer> {
+        let object = Unproved::load_file(&self.filter.object, 1)?;
+        let set = object.set(self.filter.set.as_deref())?;
+        let own = object.trials().into_iter().filter(|trial| trial.set == set && !trial.tail);
+        let own: Vec<Trial> = own.collect();
+        let Some(trial) = own.iter().find(|trial| trial.member == self.member) else {
+            let members: Vec<&str> = own.iter().map(|trial| trial.member.as_str()).collect();
+            bail!("{}:{set} has no {}; it has: {}", object.name(), self.member, members.join(", "));
+        };
+        rejection::disassembly(&mut std::io::stdout().lock(), trial)?;
+        Ok(Answer::Yes)
+    }
 }
 
 const EXAMPLES: &str = "\
 Examples:
   fuse-bpf prog run hide.bpf.o --op lookup --name secret
   fuse-bpf prog run x.bpf.o:strict --op open --set in.flags=2 --uid 1000
-  fuse-bpf prog run x.bpf.o --op rename --name old --name new --json";
+  fuse-bpf prog run x.bpf.o --op rename --name old --name new --json
+  fuse-bpf prog run x.bpf.o --op lookup --name secret --repeat 100000";
 
 /// `FIELD=VALUE`.
 #[derive(Debug, Clone)]
@@ -126,14 +179,23 @@ impl RunCommand {
         if let Some(error) = self.error {
             run = run.error(error);
         }
-        let report = run.run(&set)?;
+        let mut times = Times::default();
+        let report =
+            run.repeat(&set, self.repeat.unwrap_or(NonZeroU32::MIN), &mut |steps| times.add(steps))?;
+        let times = self.repeat.map(|_| times);
         let changes = render::changes(&report.before, &report.after);
         let mut out = std::io::stdout().lock();
         if self.json {
-            let document = document(&self.op, set.name(), &report, &changes);
+            let mut document = document(&self.op, set.name(), &report, &changes);
+            if let Some(times) = times {
+                document["repeat"] = times.document();
+            }
             writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         } else {
             print(&mut out, &report, &changes)?;
+            if let Some(times) = times {
+                times.print(&mut out)?;
+            }
         }
         if set.faults() > 0 {
             out.flush()?;
@@ -141,6 +203,52 @@ impl RunCommand {
         }
         Ok(if report.result.is_ok() { Answer::Yes } else { Answer::No })
     }
+}
+
+/// How long programs took: time and runs by stage and name, in the order of their first runs.
+#[derive(Debug, Default)]
+struct Times(Vec<(Stage, String, Duration, u32)>);
+
+impl Times {
+    fn add(&mut self, steps: &[Step]) {
+        for step in steps {
+            let same = |(stage, program, ..): &&mut (Stage, String, _, _)| {
+                *stage == step.stage && *program == step.program
+            };
+            match self.0.iter_mut().find(same) {
+                Some((.., time, runs)) => {
+                    *time += step.time;
+                    *runs += 1;
+                }
+                None => self.0.push((step.stage, step.program.clone(), step.time, 1)),
+            }
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&str, Stage, u32, u64)> {
+        self.0.iter().map(|(stage, program, time, runs)| {
+            let each = time.as_nanos() / u128::from((*runs).max(1));
+            (program.as_str(), *stage, *runs, u64::try_from(each).unwrap_or(u64::MAX))
+        })
+    }
+
+    fn print(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        for (program, _, runs, each) in self.each() {
+            writeln!(out, "{program}: {each} ns per run ({runs} runs)")?;
+        }
+        Ok(())
+    }
+
+    fn document(&self) -> Value {
+        let each = self.each().map(|(program, stage, runs, each)| {
+            json!({ "program": program, "stage": stage_name(stage), "runs": runs, "ns_per_run": each })
+        });
+        each.collect()
+    }
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    stage.suffix().trim_start_matches('_')
 }
 
 fn print(out: &mut impl std::io::Write, report: &Report, changes: &[Change]) -> std::io::Result<()> {
@@ -177,7 +285,7 @@ fn document(operation: &str, set: &str, report: &Report, changes: &[Change]) -> 
             };
             json!({
                 "program": step.program,
-                "stage": step.stage.suffix().trim_start_matches('_'),
+                "stage": stage_name(step.stage),
                 "verdict": verdict,
                 "value": value,
                 "fault": fault,

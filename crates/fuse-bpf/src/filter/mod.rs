@@ -1,24 +1,29 @@
 //! Filters: program sets, the chains they form, and how a call is run through one.
 //!
-//! [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
+//! [`proof`] lets in, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
 //! `struct fuse_ops` is, [`types`] where its fields are, [`trace`] carries what filters print. Nothing here does I/O on the backing
-//! directory.
+//! directory. No program runs that was not proved for its place.
 
 pub mod buffer;
 pub mod contract;
 pub mod flow;
 pub mod header;
+pub mod proof;
 pub mod trace;
 pub mod types;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fuse_bpf_vm::link::{Kconfig, LoadError, LoadOptions, Module, OpsSet};
-use fuse_bpf_vm::program::Program;
+use fuse_bpf_vm::link::{Kconfig, LoadError, Module, OpsSet};
 
 pub use contract::Stage;
+pub use fuse_bpf_vm::contract::ArgType;
+pub use fuse_bpf_vm::program::SourceLine;
+pub use fuse_bpf_vm::verify::{Branch, Rejection, Rule, Verified};
+pub use proof::{Trial, Unproved};
 
 use crate::ops::{FILTERS, Filter};
 
@@ -46,6 +51,18 @@ pub enum FilterError {
         /// Why.
         #[source]
         source: Box<LoadError>,
+    },
+    /// A program cannot be proved safe where a set has it.
+    #[error("{object}:{set}: {member} is refused: {rejection}")]
+    Rejected {
+        /// The object.
+        object: String,
+        /// The set.
+        set: String,
+        /// The member.
+        member: String,
+        /// The rule, the instruction and its C line.
+        rejection: Box<Rejection>,
     },
     /// The object has no program set.
     #[error("{object}: no `struct fuse_ops` variable in `.struct_ops` or `.struct_ops.link`")]
@@ -115,8 +132,8 @@ struct Registered {
     name: String,
     module: Arc<Module>,
     /// Prefilter and postfilter of each row of [`FILTERS`].
-    programs: Vec<[Option<Arc<Program>>; 2]>,
-    default: Option<Arc<Program>>,
+    programs: Vec<[Option<Arc<Verified>>; 2]>,
+    default: Option<Arc<Verified>>,
     faults: AtomicU64,
 }
 
@@ -125,11 +142,10 @@ impl FilterObject {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is malformed, or asks for what this machine does not offer.
+    /// When the file cannot be read, is malformed, asks for what this machine does not offer, or has a program
+    /// that cannot be proved.
     pub fn load_file(path: &Path, slots: usize) -> Result<FilterObject, FilterError> {
-        let bytes =
-            std::fs::read(path).map_err(|source| FilterError::Read { path: path.to_owned(), source })?;
-        FilterObject::load(&path.display().to_string(), &bytes, slots)
+        Unproved::load_file(path, slots)?.prove()
     }
 
     /// Loads an object from memory; `name` is what errors call it. `slots` is how many threads may run its
@@ -137,32 +153,10 @@ impl FilterObject {
     ///
     /// # Errors
     ///
-    /// When the object is malformed or asks for what this machine does not offer.
+    /// When the object is malformed, asks for what this machine does not offer, or has a program that cannot be
+    /// proved.
     pub fn load(name: &str, bytes: &[u8], slots: usize) -> Result<FilterObject, FilterError> {
-        let object = || name.to_owned();
-        let mut options = LoadOptions::default();
-        options.slots = slots;
-        options.kconfig = kconfig();
-        let module = Module::load(bytes, &contract::contract(), &options)
-            .map_err(|source| FilterError::Load { object: object(), source: Box::new(source) })?;
-        let module = Arc::new(module);
-        let mut sets: Vec<Registered> = Vec::new();
-        for set in &module.sets {
-            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-            if set.name.is_empty() || set.name.len() > NAME_MAX || !set.name.chars().all(legal) {
-                return Err(FilterError::Name { object: object(), name: set.name.clone() });
-            }
-            if sets.iter().any(|s| s.name == set.name) {
-                return Err(FilterError::Duplicate { object: object(), name: set.name.clone() });
-            }
-            sets.push(Registered::new(set, &module));
-        }
-        if sets.is_empty() {
-            return Err(FilterError::Empty { object: object() });
-        }
-        let sets = Arc::new(sets);
-        let sets = (0..sets.len()).map(|index| FilterSet { object: Arc::clone(&sets), index }).collect();
-        Ok(FilterObject { name: object(), module, sets })
+        Unproved::load(name, bytes, slots)?.prove()
     }
 
     /// The program set of this name, or the only one.
@@ -171,14 +165,9 @@ impl FilterObject {
     ///
     /// When there is no such set, or none was named and there are several.
     pub fn set(&self, name: Option<&str>) -> Result<FilterSet, FilterError> {
-        let names = || self.sets.iter().map(|s| s.name().to_owned()).collect();
-        match (name, self.sets.as_slice()) {
-            (None, [only]) => Ok(only.clone()),
-            (None, _) => Err(FilterError::Ambiguous { object: self.name.clone(), sets: names() }),
-            (Some(name), sets) => sets.iter().find(|s| s.name() == name).cloned().ok_or_else(|| {
-                FilterError::Unknown { object: self.name.clone(), set: name.to_owned(), sets: names() }
-            }),
-        }
+        let names: Vec<&str> = self.sets.iter().map(FilterSet::name).collect();
+        let index = pick(&self.name, &names, name)?;
+        Ok(self.sets[index].clone())
     }
 
     /// All program sets, in the order of the object.
@@ -189,6 +178,20 @@ impl FilterObject {
     /// What the machine loaded: programs and maps.
     pub fn module(&self) -> &Arc<Module> {
         &self.module
+    }
+}
+
+/// Which of an object's sets is meant: the one of this name, or the only one.
+fn pick(object: &str, sets: &[&str], name: Option<&str>) -> Result<usize, FilterError> {
+    let names = || sets.iter().map(|&set| set.to_owned()).collect();
+    match (name, sets) {
+        (None, [_]) => Ok(0),
+        (None, _) => Err(FilterError::Ambiguous { object: object.to_owned(), sets: names() }),
+        (Some(name), sets) => sets.iter().position(|set| *set == name).ok_or_else(|| FilterError::Unknown {
+            object: object.to_owned(),
+            set: name.to_owned(),
+            sets: names(),
+        }),
     }
 }
 
@@ -206,15 +209,16 @@ fn kconfig() -> Kconfig {
 }
 
 impl Registered {
-    fn new(set: &OpsSet, module: &Arc<Module>) -> Registered {
+    /// `proved` has the set's programs by member.
+    fn new(set: &OpsSet, proved: &BTreeMap<String, Arc<Verified>>, module: &Arc<Module>) -> Registered {
         let member = |filter: &Filter, stage: Stage| {
-            set.members.get(&format!("{}{}", filter.member, stage.suffix())).cloned()
+            proved.get(&format!("{}{}", filter.member, stage.suffix())).cloned()
         };
         Registered {
             name: set.name.clone(),
             module: Arc::clone(module),
             programs: FILTERS.iter().map(|f| [member(f, Stage::Pre), member(f, Stage::Post)]).collect(),
-            default: set.members.get(contract::DEFAULT_FILTER).cloned(),
+            default: proved.get(contract::DEFAULT_FILTER).cloned(),
             faults: AtomicU64::new(0),
         }
     }
@@ -242,13 +246,13 @@ impl FilterSet {
     }
 
     /// The program of one member, if the set has it.
-    pub fn program(&self, filter: &Filter, stage: Stage) -> Option<&Arc<Program>> {
+    pub fn program(&self, filter: &Filter, stage: Stage) -> Option<&Arc<Verified>> {
         let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter))?;
         self.get().programs.get(row)?[stage as usize].as_ref()
     }
 
     /// The program asked where a member is missing.
-    pub fn default_filter(&self) -> Option<&Arc<Program>> {
+    pub fn default_filter(&self) -> Option<&Arc<Verified>> {
         self.get().default.as_ref()
     }
 

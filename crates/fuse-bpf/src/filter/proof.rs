@@ -1,0 +1,219 @@
+//! Proof before use: the programs of an object, before they are a filter.
+//!
+//! A program is judged for each member it fills, because the member says what it is given. Programs it may go on
+//! to by a tail call are given the same and are judged with it. [`Unproved::prove`] is the only way to a
+//! [`FilterObject`], so nothing runs that was not proved.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use fuse_bpf_vm::contract::ArgType;
+use fuse_bpf_vm::disasm;
+use fuse_bpf_vm::link::{LoadOptions, Module};
+use fuse_bpf_vm::maps::MapKind;
+use fuse_bpf_vm::program::Program;
+use fuse_bpf_vm::verify::{self, Limits, Rejection, Verified};
+
+use super::{FilterError, FilterObject, FilterSet, NAME_MAX, Registered, contract, kconfig, pick};
+
+/// An object that was loaded and of which nothing is proved yet.
+#[derive(Debug)]
+pub struct Unproved {
+    name: String,
+    module: Module,
+}
+
+/// A program in the place where it has to be proved.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Its set.
+    pub set: String,
+    /// The member of the set.
+    pub member: String,
+    /// What the member's programs are given: type, and name in the C prototype.
+    pub arguments: Arc<[(ArgType, &'static str)]>,
+    /// The program.
+    pub program: Arc<Program>,
+    /// Whether the member's own program may go on to it by a tail call; else it is the member's own.
+    pub tail: bool,
+    /// The same for members that give the same types, and only for these.
+    class: usize,
+}
+
+impl Trial {
+    /// Proves the program, or says why it cannot be.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken on some path.
+    pub fn judge(&self) -> Result<Verified, Box<Rejection>> {
+        let args: Vec<ArgType> = self.arguments.iter().map(|(arg, _)| arg.clone()).collect();
+        verify::verify(&self.program, verify::Entry::Context(&args), Limits::default())
+    }
+
+    /// The program's instructions as text, by slot.
+    pub fn instructions(&self) -> Vec<(usize, String)> {
+        let mut instructions = Vec::new();
+        let mut slot = 0;
+        while let Some((text, used)) = self.program.insns.get(slot..).and_then(disasm::first_line) {
+            instructions.push((slot, text));
+            slot += used;
+        }
+        instructions
+    }
+}
+
+impl Unproved {
+    /// Loads an object file.
+    ///
+    /// # Errors
+    ///
+    /// As [`FilterObject::load_file`], but for programs that are refused.
+    pub fn load_file(path: &Path, slots: usize) -> Result<Unproved, FilterError> {
+        let bytes =
+            std::fs::read(path).map_err(|source| FilterError::Read { path: path.to_owned(), source })?;
+        Unproved::load(&path.display().to_string(), &bytes, slots)
+    }
+
+    /// Loads an object from memory; see [`FilterObject::load`].
+    ///
+    /// # Errors
+    ///
+    /// As [`FilterObject::load`], but for programs that are refused.
+    pub fn load(name: &str, bytes: &[u8], slots: usize) -> Result<Unproved, FilterError> {
+        let object = || name.to_owned();
+        let mut options = LoadOptions::default();
+        options.slots = slots;
+        options.kconfig = kconfig();
+        let module = Module::load(bytes, &contract::contract(), &options)
+            .map_err(|source| FilterError::Load { object: object(), source: Box::new(source) })?;
+        for (index, set) in module.sets.iter().enumerate() {
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+            if set.name.is_empty() || set.name.len() > NAME_MAX || !set.name.chars().all(legal) {
+                return Err(FilterError::Name { object: object(), name: set.name.clone() });
+            }
+            if module.sets[..index].iter().any(|s| s.name == set.name) {
+                return Err(FilterError::Duplicate { object: object(), name: set.name.clone() });
+            }
+        }
+        if module.sets.is_empty() {
+            return Err(FilterError::Empty { object: object() });
+        }
+        Ok(Unproved { name: object(), module })
+    }
+
+    /// What errors call the object.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the program set of this name, or of the only one.
+    ///
+    /// # Errors
+    ///
+    /// As [`FilterObject::set`].
+    pub fn set(&self, name: Option<&str>) -> Result<&str, FilterError> {
+        let names: Vec<&str> = self.module.sets.iter().map(|set| set.name.as_str()).collect();
+        pick(&self.name, &names, name).map(|index| names[index])
+    }
+
+    /// Everything that has to be proved: for each member of each set its program, then those it may go on to.
+    pub fn trials(&self) -> Vec<Trial> {
+        let members = members();
+        let mut tails: HashMap<*const Program, Vec<Arc<Program>>> = HashMap::new();
+        let mut trials = Vec::new();
+        for set in &self.module.sets {
+            for (member, program) in &set.members {
+                // The loader refuses members that the contract does not have.
+                let Some((class, arguments)) = members.get(member) else { continue };
+                let programs = tails.entry(Arc::as_ptr(program)).or_insert_with(|| reachable(program));
+                for (index, program) in programs.iter().enumerate() {
+                    trials.push(Trial {
+                        set: set.name.clone(),
+                        member: member.clone(),
+                        arguments: Arc::clone(arguments),
+                        program: Arc::clone(program),
+                        tail: index > 0,
+                        class: *class,
+                    });
+                }
+            }
+        }
+        trials
+    }
+
+    /// Proves every program of every set: a postfilter may attach any set of the object.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::Rejected`] for the first that cannot be proved.
+    pub fn prove(self) -> Result<FilterObject, FilterError> {
+        // Members that give the same can share a program, and then its proof.
+        let mut proofs: HashMap<(*const Program, usize), Arc<Verified>> = HashMap::new();
+        let mut own: HashMap<String, BTreeMap<String, Arc<Verified>>> = HashMap::new();
+        for trial in self.trials() {
+            let proof = match proofs.entry((Arc::as_ptr(&trial.program), trial.class)) {
+                Entry::Occupied(known) => Arc::clone(known.get()),
+                Entry::Vacant(unknown) => {
+                    let proof = trial.judge().map_err(|rejection| FilterError::Rejected {
+                        object: self.name.clone(),
+                        set: trial.set.clone(),
+                        member: trial.member.clone(),
+                        rejection,
+                    })?;
+                    Arc::clone(unknown.insert(Arc::new(proof)))
+                }
+            };
+            if !trial.tail {
+                own.entry(trial.set).or_default().insert(trial.member, proof);
+            }
+        }
+        let module = Arc::new(self.module);
+        let sets: Vec<Registered> = module
+            .sets
+            .iter()
+            .map(|set| Registered::new(set, &own.remove(&set.name).unwrap_or_default(), &module))
+            .collect();
+        let sets = Arc::new(sets);
+        let sets = (0..sets.len()).map(|index| FilterSet { object: Arc::clone(&sets), index }).collect();
+        Ok(FilterObject { name: self.name, module, sets })
+    }
+}
+
+/// The arguments of one member, and the class of those with the same types.
+type Given = (usize, Arc<[(ArgType, &'static str)]>);
+
+/// The members of the contract by name.
+fn members() -> HashMap<String, Given> {
+    let mut members: Vec<(String, Given)> = Vec::new();
+    for (name, arguments) in contract::members() {
+        let types =
+            |given: &[(ArgType, _)]| -> Vec<ArgType> { given.iter().map(|(ty, _)| ty.clone()).collect() };
+        let same = members.iter().find(|(_, (_, known))| types(known) == types(&arguments));
+        let class = same.map_or(members.len(), |(_, (class, _))| *class);
+        members.push((name, (class, arguments.into())));
+    }
+    members.into_iter().collect()
+}
+
+/// A program, then every other it may go on to by tail calls.
+fn reachable(program: &Arc<Program>) -> Vec<Arc<Program>> {
+    let mut seen = HashSet::from([Arc::as_ptr(program)]);
+    let mut found = vec![Arc::clone(program)];
+    let mut next = 0;
+    while let Some(program) = found.get(next).cloned() {
+        next += 1;
+        for map in program.maps.iter().filter(|map| map.spec().kind == MapKind::ProgArray) {
+            let indices =
+                map.keys().into_iter().filter_map(|key| key.try_into().ok().map(u32::from_ne_bytes));
+            for other in indices.filter_map(|index| map.program(index)) {
+                if seen.insert(Arc::as_ptr(&other)) {
+                    found.push(other);
+                }
+            }
+        }
+    }
+    found
+}
