@@ -255,7 +255,11 @@ impl<'p> Walker<'p> {
             }
             Slot::Halves(halves) if bytes == 8 => match **halves {
                 [Half::Scalar(low), Half::Scalar(high)] => match (low.value(), high.value()) {
-                    (Some(low), Some(high)) => Value::constant(high << 32 | low & 0xffff_ffff),
+                    (Some(a), Some(b)) => {
+                        self.marks.mark(low.node);
+                        self.marks.mark(high.node);
+                        Value::constant(b << 32 | a & 0xffff_ffff)
+                    }
                     _ => unknown,
                 },
                 [Half::Scalar(low), Half::Bytes(0x0f)] => Value::Scalar(low),
@@ -323,7 +327,6 @@ impl<'p> Walker<'p> {
         }
         let at = (off - offset_of(index)) as usize;
         let frame = &mut state.frames[usize::from(depth)];
-        let zero = matches!(value, Value::Scalar(scalar) if scalar.value() == Some(0));
         match value {
             _ if bytes == 8 => Walker::write_slot(frame, index, Slot::Full(Box::new(value))),
             Value::Scalar(scalar) if bytes == 4 && at.is_multiple_of(4) => {
@@ -341,7 +344,9 @@ impl<'p> Walker<'p> {
                 halves[at / 4] = Half::Scalar(stored);
                 entry.slot = Slot::Halves(Box::new(halves));
             }
-            _ if zero => {
+            Value::Scalar(scalar) if scalar.value() == Some(0) => {
+                // That it is zero is all that is kept of it.
+                self.marks.mark(scalar.node);
                 let entry = frame.entry_mut(index);
                 if let Slot::Bytes(bits) = &mut entry.slot {
                     *bits |= (((1u16 << bytes) - 1) << at) as u8;
@@ -390,14 +395,21 @@ impl<'p> Walker<'p> {
                         *half = match half {
                             Half::Scalar(scalar) if written == 0 => Half::Scalar(*scalar),
                             Half::Bytes(zero) => Half::Bytes(*zero & !written),
-                            Half::Scalar(scalar) if scalar.value() == Some(0) => Half::Bytes(0x0f & !written),
+                            Half::Scalar(scalar) if scalar.value() == Some(0) => {
+                                // That it is zero is all that is left of it.
+                                self.marks.mark(scalar.node);
+                                Half::Bytes(0x0f & !written)
+                            }
                             Half::Scalar(_) => Half::Bytes(0),
                         };
                     }
                     Slot::Halves(Box::new(halves))
                 }
                 Slot::Full(value) => match **value {
-                    Value::Scalar(scalar) if scalar.value() == Some(0) => Slot::Bytes(!written),
+                    Value::Scalar(scalar) if scalar.value() == Some(0) => {
+                        self.marks.mark(scalar.node);
+                        Slot::Bytes(!written)
+                    }
                     Value::Scalar(scalar) if written & 0x0f == 0 => {
                         Slot::Halves(Box::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
                     }
