@@ -167,7 +167,10 @@ impl Walker<'_> {
         match callback {
             Callback::Loop => {
                 let most = match state.reg(1) {
-                    Value::Scalar(count) => count.num.low.umax.saturating_sub(1),
+                    Value::Scalar(count) => {
+                        self.marks.mark(count.node);
+                        count.num.low.umax.saturating_sub(1)
+                    }
                     _ => u64::from(u32::MAX),
                 };
                 entered.set(1, Value::Scalar(Scalar::new(Number::from_full(Num::unsigned_range(0, most)))));
