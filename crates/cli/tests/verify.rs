@@ -213,3 +213,24 @@ fn dump_shows_instructions_with_their_lines() {
     let error = fails(2, ["prog", "dump", "xlated", &places, "open_prefilter"]);
     assert!(error.contains("name one: "), "{error}");
 }
+
+/// A proof says that a loop ends, not that it does so soon.
+#[test]
+fn a_proved_program_that_takes_too_long_fails_its_operation_only() {
+    let budget = object("tests/budget.bpf.o");
+    succeeds(["verify", &budget]);
+    let output = fuse_bpf(["prog", "run", &budget, "--op", "open", "--set", "in.flags=1"]);
+    assert_eq!(status(&output), 2);
+    assert!(stdout(&output).contains("open_prefilter: fault: "), "{}", stdout(&output));
+    assert!(stderr(&output).contains("a program was stopped for a fault"), "{}", stderr(&output));
+    if !fuse() {
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.mount(&["--filter", &budget]);
+    let file = scratch.mnt().join("public");
+    let error = std::fs::File::options().write(true).open(&file).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    std::fs::read(&file).unwrap();
+    assert_eq!(status(&scratch.umount()), 0);
+}
