@@ -1,4 +1,4 @@
-//! Loading arbitrary bytes never panics, and what loads is a valid program.
+//! Loading arbitrary bytes never panics, what loads is a valid program, and the verifier judges it.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -8,6 +8,7 @@ use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, Struct
 use fuse_bpf_vm::insn::{op, poison, pseudo};
 use fuse_bpf_vm::link::{Kconfig, LoadOptions, Module};
 use fuse_bpf_vm::object::{Object, SectionKind};
+use fuse_bpf_vm::verify::{Entry, Limits, verify};
 use fuse_bpf_vm::{asm, disasm, validate};
 use libfuzzer_sys::fuzz_target;
 
@@ -57,6 +58,9 @@ fn check(module: &Module) {
             }
             program.line(slot);
         }
+        let mut limits = Limits::default();
+        limits.insns = 20_000;
+        let _verdict = verify(program, Entry::Memory { size: 64 }, limits);
         assert!(program.poisons.is_sorted_by(|a, b| a.slot < b.slot));
         for entry in &program.poisons {
             let insn = program.insns[entry.slot];
