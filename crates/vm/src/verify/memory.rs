@@ -254,8 +254,11 @@ impl<'p> Walker<'p> {
                 if zero & mask == mask { Value::constant(0) } else { unknown }
             }
             Slot::Halves(halves) if bytes == 8 => match **halves {
-                [Half::Scalar(low), Half::Scalar(high)] => match (low.value(), high.value()) {
-                    (Some(low), Some(high)) => Value::constant(high << 32 | low & 0xffff_ffff),
+                [Half::Scalar(a), Half::Scalar(b)] => match (a.value(), b.value()) {
+                    (Some(low), Some(high)) => {
+                        let node = self.marks.join(a.node, b.node);
+                        Value::Scalar(Scalar { node, ..Scalar::constant(high << 32 | low & 0xffff_ffff) })
+                    }
                     _ => unknown,
                 },
                 [Half::Scalar(low), Half::Bytes(0x0f)] => Value::Scalar(low),
@@ -317,6 +320,13 @@ impl<'p> Walker<'p> {
         let Some(off) = span.constant() else {
             return Ok(());
         };
+        // Bytes do not remember where they come from, so that they are zero matters from here on.
+        if let Value::Scalar(scalar) = value
+            && scalar.value() == Some(0)
+            && bytes < 4
+        {
+            self.marks.mark(scalar.node);
+        }
         let index = Frame::slot_of(off + bytes as i64 - 1);
         if index != Frame::slot_of(off) {
             return Ok(());
@@ -381,7 +391,22 @@ impl<'p> Walker<'p> {
             if holds_pointer(&entry.slot) {
                 return Err(Rule::PartOfPointer { off: start }.into());
             }
-            // What is left of the slot is as it was, and whoever reads it reads that.
+            // What is left of the slot is as it was, and whoever reads it reads that. Bytes do not remember where they
+            // come from, so that they are zero matters from here on.
+            let parts: [Option<&Scalar>; 2] = match &entry.slot {
+                Slot::Full(value) => match &**value {
+                    Value::Scalar(scalar) => [Some(scalar), None],
+                    _ => [None; 2],
+                },
+                Slot::Halves(halves) => halves.each_ref().map(|half| match half {
+                    Half::Scalar(scalar) => Some(scalar),
+                    Half::Bytes(_) => None,
+                }),
+                _ => [None; 2],
+            };
+            for scalar in parts.into_iter().flatten().filter(|scalar| scalar.value() == Some(0)) {
+                self.marks.mark(scalar.node);
+            }
             entry.slot = match &entry.slot {
                 Slot::Bytes(zero) => Slot::Bytes(zero & !written),
                 Slot::Halves(halves) => {
