@@ -138,12 +138,13 @@ impl Walker<'_> {
         else {
             return Err(Rule::Instruction { code: 0 }.into());
         };
+        // The element lies in the iterator and goes with it.
         state.pc += 1;
         state.rounds += 1;
         self.joined = true;
         // The way out first: what matters there is then known when rounds are compared.
         let mut more = state.clone();
-        let kind = Kind::Memory { size: 4, access: Access::Read, dynptr: 0 };
+        let kind = Kind::Memory { size: 4, access: Access::Read, dynptr: reference };
         more.set(0, Value::Pointer(Pointer::new(kind)));
         self.fork(more, true, pc)?;
         Walker::write_slot(&mut state.frames[depth], slot, Slot::Iter { reference, active: false });
@@ -179,7 +180,8 @@ impl Walker<'_> {
             Callback::MapElement => {
                 let map = found.map.ok_or(Rule::Instruction { code: 0 })?;
                 entered.set(1, Value::Pointer(Pointer::new(Kind::Map(map))));
-                entered.set(2, Value::Pointer(Pointer::new(Kind::Key(map))));
+                let object = State::lent_key(entered.frames.len());
+                entered.set(2, Value::Pointer(Pointer { object, ..Pointer::new(Kind::Key(map)) }));
                 let object = self.fresh();
                 entered.set(3, Value::Pointer(Pointer { object, ..Pointer::new(Kind::Value(map)) }));
                 entered.set(4, context);
@@ -221,7 +223,7 @@ impl Walker<'_> {
     /// What was acquired is given back: nothing may use it any more.
     fn release(&mut self, state: &mut State, reference: Id) {
         state.references.retain(|&held| held != reference);
-        let mut gone = vec![];
+        let mut gone = vec![reference];
         for frame in &mut state.frames {
             for index in 0..frame.slots.len() {
                 if let Slot::Dynptr { state: dynptr, .. } = frame.slots[index].slot
@@ -290,6 +292,10 @@ impl Walker<'_> {
         let register = index as u8 + 1;
         let value = state.reg(register);
         let refuse = |reason: String| Box::new(Rule::Argument { callable: callee.name, register, reason });
+        if value == Value::None && kind == ArgKind::Any && index >= callee.parameters().0 {
+            // One of `...` that is not there.
+            return Ok(());
+        }
         if value == Value::None && kind != ArgKind::Ignored {
             return Err(Rule::Unset { register }.into());
         }
@@ -331,7 +337,9 @@ impl Walker<'_> {
                     && size == 4
                     && let Some(key) = self.stack_constant(state, &pointer, 4)
                 {
-                    found.certain = key < spec.max_entries.into();
+                    // Maps in a map may be shorter, and there may be no such processor.
+                    let whole = matches!(found.map, Some(MapRef::Own(_))) && callee.args.len() == 2;
+                    found.certain = whole && key < spec.max_entries.into();
                 }
             }
             ArgKind::Mem { access, nullable } => {

@@ -254,11 +254,10 @@ impl<'p> Walker<'p> {
                 if zero & mask == mask { Value::constant(0) } else { unknown }
             }
             Slot::Halves(halves) if bytes == 8 => match **halves {
-                [Half::Scalar(low), Half::Scalar(high)] => match (low.value(), high.value()) {
-                    (Some(a), Some(b)) => {
-                        self.marks.mark(low.node);
-                        self.marks.mark(high.node);
-                        Value::constant(b << 32 | a & 0xffff_ffff)
+                [Half::Scalar(a), Half::Scalar(b)] => match (a.value(), b.value()) {
+                    (Some(low), Some(high)) => {
+                        let node = self.marks.join(a.node, b.node);
+                        Value::Scalar(Scalar { node, ..Scalar::constant(high << 32 | low & 0xffff_ffff) })
                     }
                     _ => unknown,
                 },
@@ -321,6 +320,13 @@ impl<'p> Walker<'p> {
         let Some(off) = span.constant() else {
             return Ok(());
         };
+        // Bytes do not remember where they come from, so that they are zero matters from here on.
+        if let Value::Scalar(scalar) = value
+            && scalar.value() == Some(0)
+            && bytes < 4
+        {
+            self.marks.mark(scalar.node);
+        }
         let index = Frame::slot_of(off + bytes as i64 - 1);
         if index != Frame::slot_of(off) {
             return Ok(());
@@ -345,8 +351,6 @@ impl<'p> Walker<'p> {
                 entry.slot = Slot::Halves(Box::new(halves));
             }
             Value::Scalar(scalar) if scalar.value() == Some(0) => {
-                // That it is zero is all that is kept of it.
-                self.marks.mark(scalar.node);
                 let entry = frame.entry_mut(index);
                 if let Slot::Bytes(bits) = &mut entry.slot {
                     *bits |= (((1u16 << bytes) - 1) << at) as u8;
@@ -386,7 +390,22 @@ impl<'p> Walker<'p> {
             if holds_pointer(&entry.slot) {
                 return Err(Rule::PartOfPointer { off: start }.into());
             }
-            // What is left of the slot is as it was, and whoever reads it reads that.
+            // What is left of the slot is as it was, and whoever reads it reads that. Bytes do not remember where they
+            // come from, so that they are zero matters from here on.
+            let parts: [Option<&Scalar>; 2] = match &entry.slot {
+                Slot::Full(value) => match &**value {
+                    Value::Scalar(scalar) => [Some(scalar), None],
+                    _ => [None; 2],
+                },
+                Slot::Halves(halves) => halves.each_ref().map(|half| match half {
+                    Half::Scalar(scalar) => Some(scalar),
+                    Half::Bytes(_) => None,
+                }),
+                _ => [None; 2],
+            };
+            for scalar in parts.into_iter().flatten().filter(|scalar| scalar.value() == Some(0)) {
+                self.marks.mark(scalar.node);
+            }
             entry.slot = match &entry.slot {
                 Slot::Bytes(zero) => Slot::Bytes(zero & !written),
                 Slot::Halves(halves) => {
@@ -395,21 +414,14 @@ impl<'p> Walker<'p> {
                         *half = match half {
                             Half::Scalar(scalar) if written == 0 => Half::Scalar(*scalar),
                             Half::Bytes(zero) => Half::Bytes(*zero & !written),
-                            Half::Scalar(scalar) if scalar.value() == Some(0) => {
-                                // That it is zero is all that is left of it.
-                                self.marks.mark(scalar.node);
-                                Half::Bytes(0x0f & !written)
-                            }
+                            Half::Scalar(scalar) if scalar.value() == Some(0) => Half::Bytes(0x0f & !written),
                             Half::Scalar(_) => Half::Bytes(0),
                         };
                     }
                     Slot::Halves(Box::new(halves))
                 }
                 Slot::Full(value) => match **value {
-                    Value::Scalar(scalar) if scalar.value() == Some(0) => {
-                        self.marks.mark(scalar.node);
-                        Slot::Bytes(!written)
-                    }
+                    Value::Scalar(scalar) if scalar.value() == Some(0) => Slot::Bytes(!written),
                     Value::Scalar(scalar) if written & 0x0f == 0 => {
                         Slot::Halves(Box::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
                     }

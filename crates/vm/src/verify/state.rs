@@ -77,7 +77,7 @@ pub(super) enum Kind {
     Argument(u8),
     /// An opaque buffer among the arguments.
     Buffer(u8),
-    /// Memory of a dynptr, or lent with the run.
+    /// Memory of a dynptr or iterator, named by its id or reference; or lent with the run.
     Memory { size: u32, access: Access, dynptr: Id },
     /// A ring-buffer record that is reserved.
     Record { size: u32, reference: Id },
@@ -277,6 +277,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// The name of the key that is lent to the callback in the frame that makes `frames`.
+    pub(super) fn lent_key(frames: usize) -> Id {
+        Id::MAX - frames as Id
     }
 
     /// Does something with every number held anywhere, offsets of pointers aside; `true` for those in registers.

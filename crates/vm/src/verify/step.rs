@@ -412,6 +412,15 @@ impl Walker<'_> {
                 _ => None,
             })
             .collect();
+        // A key is lent to the callback alone.
+        if let Entered::Callback(_) = entered {
+            let lent = State::lent_key(state.frames.len());
+            state.each(|value| {
+                if matches!(value, Value::Pointer(Pointer { kind: Kind::Key(_), object, .. }) if *object == lent) {
+                    *value = Value::None;
+                }
+            });
+        }
         state.frames.pop();
         if !gone.is_empty() {
             state.each(|value| {
