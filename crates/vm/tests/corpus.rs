@@ -8,7 +8,7 @@
 //! * `sleepable`;
 //! * `limit N`: instructions the verifier may look at.
 //!
-//! After a `;` at the end of a line stands `error: TEXT` (the line must be refused, and the message has the text in
+//! After a `;` at the end of a line, or several, stands `error: TEXT` (the line must be refused, and the message has the text in
 //! it), `poison` (the line needs something that does not exist) or `target` (the line is in the jump table).
 //! Maps are written by name (see [`maps`]), as are helpers and kfuncs. Functions start at labels that are called.
 //!
@@ -255,7 +255,6 @@ fn fill(case: &mut Case, body: &str, sleepable: bool) {
     let mut slot = 0;
     let (mut poisons, mut targets) = (Vec::new(), Vec::new());
     for (line, source) in body.lines().zip(text.lines()) {
-        let note = line.split_once(';').map_or("", |(_, note)| note.trim());
         let mut code = source.split("//").next().unwrap_or_default().trim();
         while let Some((label, rest)) = code.split_once(':') {
             if label.contains(' ') {
@@ -263,18 +262,21 @@ fn fill(case: &mut Case, body: &str, sleepable: bool) {
             }
             code = rest.trim();
         }
-        if let Some(error) = note.strip_prefix("error:") {
-            assert!(
-                case.error.is_none() && !code.is_empty(),
-                "{}: a second error or an empty line",
-                case.name
-            );
-            case.error = Some((slot, error.trim().to_owned()));
-        }
-        match note {
-            "poison" => poisons.push(Poison { slot, missing: Missing::Kfunc("absent".into()) }),
-            "target" => targets.push(slot),
-            _ => {}
+        for note in line.split(';').skip(1).map(str::trim) {
+            if let Some(error) = note.strip_prefix("error:") {
+                assert!(
+                    case.error.is_none() && !code.is_empty(),
+                    "{}: two errors or an empty line",
+                    case.name
+                );
+                case.error = Some((slot, error.trim().to_owned()));
+                continue;
+            }
+            match note {
+                "poison" => poisons.push(Poison { slot, missing: Missing::Kfunc("absent".into()) }),
+                "target" => targets.push(slot),
+                other => panic!("{}: unknown note `{other}`", case.name),
+            }
         }
         if !code.is_empty() {
             slot += if code.ends_with(" ll") { 2 } else { 1 };

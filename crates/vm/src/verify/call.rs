@@ -436,7 +436,16 @@ impl Walker<'_> {
                 }
                 _ => return Err(refuse(format!("type={} expected=func", self.name(&value)))),
             },
-            ArgKind::CallbackContext => found.context = Some(value),
+            ArgKind::CallbackContext => {
+                match value {
+                    Value::Pointer(pointer @ Pointer { kind: Kind::Stack(_), .. }) => {
+                        self.span(&pointer, register, 0, 1, Access::Read)?;
+                    }
+                    _ if self.is_zero(&value) => {}
+                    _ => return Err(refuse(format!("type={} expected=fp or null", self.name(&value)))),
+                }
+                found.context = Some(value);
+            }
             ArgKind::IterUninit => {
                 let (depth, slot) = self.place(state, &value, 8).map_err(refuse)?;
                 let off = super::memory::offset_of(slot);

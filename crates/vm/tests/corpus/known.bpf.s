@@ -10,3 +10,12 @@ r1 = map[data][0] ll
 r1 += r2                         ; error: unbounded min value
 r0 = *(u8 *)(r1 +31)
 exit
+
+== div0_is_zero
+r1 = *(u64 *)(r1 +0)
+r2 = *(u8 *)(r1 +0)
+r3 = 0
+r2 /= r3
+r1 += r2
+r0 = *(u8 *)(r1 +15)             ; error: off=15..270
+exit
