@@ -431,6 +431,8 @@ impl Walker<'_> {
         }
         match entered {
             Entered::Call => {
+                let stale = matches!(result, Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) if gone.contains(&dynptr));
+                let result = if stale { Value::None } else { result };
                 state.set(0, result);
                 state.pc = call + 1;
             }
