@@ -28,6 +28,8 @@ use crate::program::Program;
 
 mod alu;
 mod call;
+#[cfg(feature = "jit")]
+pub(crate) mod compiled;
 mod dynptr;
 mod fault;
 mod machine;

@@ -18,6 +18,8 @@ pub mod helpers;
 pub mod host;
 pub mod insn;
 pub mod interp;
+#[cfg(feature = "jit")]
+pub mod jit;
 pub mod link;
 pub mod maps;
 pub mod mem;

@@ -33,6 +33,12 @@ impl Verified {
     }
 }
 
+/// For tests of the engines: a program as if it had been proved, and what is to be believed of it.
+#[cfg(test)]
+pub(crate) fn unproved(program: Arc<Program>, facts: Facts) -> Verified {
+    Verified { program, facts, effects: Effects::empty() }
+}
+
 /// What holds of single instructions on every path, for the compiler.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {

@@ -92,6 +92,10 @@ pub enum FaultKind {
     /// Too many functions are active at once.
     #[error("the call stack of {} frames is too deep", super::MAX_FRAMES + 1)]
     TooDeep,
+    /// Compiled code came to an instruction that the verifier had proved not to be reached. Not the
+    /// program's fault.
+    #[error("an instruction that cannot be reached was reached")]
+    Unreachable,
     /// The budget is used up.
     #[error("the program used up its budget of {budget} instructions")]
     Budget {

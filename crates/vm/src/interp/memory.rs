@@ -75,6 +75,12 @@ impl<'w> Local<'w> {
         self.stack.addr() + self.live
     }
 
+    /// Makes the frame that ends at `end`, and those before it, live.
+    #[cfg(feature = "jit")]
+    pub(super) fn enter_at(&mut self, end: u64) {
+        self.live = end.wrapping_sub(self.stack.addr()).min(self.stack.len() as u64);
+    }
+
     /// The offset in the stack of `len` bytes at `addr` that lie in one live frame.
     #[inline(always)]
     pub(super) fn stack_offset(&self, addr: u64, len: usize) -> Option<usize> {

@@ -1,0 +1,231 @@
+//! A run of compiled code: what the code and the calls it makes share with the interpreter.
+//!
+//! The stack, the addresses and handles a program sees, and the calls themselves are those of the
+//! interpreter. What only calls need, the tables of what was lent, is made when the first call needs it.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::call::{Call, MAX_ARGS, View};
+use super::memory::{Local, Tables, handle};
+use super::{Arg, FRAME_SIZE, FRAME_STRIDE, Fault, FaultKind, MAX_FRAMES, Outcome, Worker};
+use crate::contract::Callable;
+use crate::host::Host;
+use crate::jit::Compiled;
+use crate::program::Program;
+
+/// `may_goto` jumps once only this part of the budget is left, as in the interpreter.
+const RESERVE: i64 = 8;
+
+/// Bytes from the end of a frame to the end of the frame of a function it calls.
+pub(crate) const NEXT_FRAME: i64 = FRAME_STRIDE as i64;
+
+/// How a function of compiled code ended. Compiled code returns it in two registers.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Ended {
+    /// R0.
+    pub(crate) value: u64,
+    /// What is left of the budget; below zero when the run is over.
+    pub(crate) fuel: i64,
+}
+
+/// Why compiled code ended a run by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Reason {
+    /// Nothing left of the budget.
+    Budget = 0,
+    /// No frame left.
+    TooDeep = 1,
+    /// At an instruction that was proved not to be reached.
+    Unreachable = 2,
+}
+
+/// One run of compiled code. The code reads and writes the first fields, by their offsets.
+#[repr(C)]
+pub(crate) struct Run<'w, 'r> {
+    /// What is left of the budget, while a call is in progress; below zero when the run is over.
+    pub(crate) fuel: i64,
+    /// `may_goto` jumps when no more than this is left.
+    pub(crate) reserve: i64,
+    /// The end of the frame of the function that makes a call, as an address.
+    pub(crate) frame: u64,
+    /// The end of the last frame there is.
+    pub(crate) last_frame: u64,
+    /// The thread's number.
+    pub(crate) slot: u64,
+    /// The instruction at which the run ended early.
+    pub(crate) at: u64,
+    /// A [`Reason`], if neither a call nor a panic ended the run.
+    pub(crate) reason: u64,
+    program: &'r Program,
+    local: Local<'w>,
+    args: &'w [Arg<'r>],
+    /// The worker's, until they are needed.
+    idle: &'w mut Tables<'static>,
+    tables: Option<Tables<'r>>,
+    host: &'w mut dyn Host<'r>,
+    fault: Option<FaultKind>,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<'r> Run<'_, 'r> {
+    /// Calls a helper or kfunc. Its result, or that the run is over.
+    pub(crate) fn call_out(&mut self, callable: &'static Callable, regs: [u64; MAX_ARGS]) -> Ended {
+        // Code of callables may be the embedder's, and no panic may pass through compiled code.
+        let value = match catch_unwind(AssertUnwindSafe(|| self.call(callable, regs))) {
+            Ok(Ok(value)) => value,
+            Ok(Err(fault)) => {
+                self.fault = Some(fault);
+                self.fuel = -1;
+                0
+            }
+            Err(panic) => {
+                self.panic = Some(panic);
+                self.fuel = -1;
+                0
+            }
+        };
+        Ended { value, fuel: self.fuel }
+    }
+
+    fn call(&mut self, callable: &'static Callable, regs: [u64; MAX_ARGS]) -> Result<u64, FaultKind> {
+        let mut work = 0;
+        self.local.enter_at(self.frame);
+        let tables = self.tables.get_or_insert_with(|| lend(self.idle, self.program, self.args, self.slot));
+        let view = View {
+            program: self.program,
+            local: self.local,
+            tables,
+            host: &mut *self.host,
+            slot: self.slot as usize,
+            work: &mut work,
+        };
+        let result = Call::new(callable, regs, view).and_then(|mut call| (callable.run)(&mut call));
+        self.fuel = self.fuel.saturating_sub(i64::try_from(work).unwrap_or(i64::MAX));
+        result
+    }
+
+    /// How the run ended.
+    fn outcome(mut self, ended: Ended, budget: u64) -> Outcome {
+        if let Some(tables) = self.tables.take() {
+            *self.idle = tables.renew();
+        }
+        if let Some(panic) = self.panic.take() {
+            resume_unwind(panic);
+        }
+        let left = u64::try_from(ended.fuel).unwrap_or(0);
+        let result = if ended.fuel >= 0 { Ok(ended.value) } else { Err(self.why(budget)) };
+        Outcome { result, insns: budget.saturating_sub(left) }
+    }
+
+    #[cold]
+    fn why(&mut self, budget: u64) -> Fault {
+        let kind = self.fault.take().unwrap_or(match self.reason {
+            reason if reason == Reason::TooDeep as u64 => FaultKind::TooDeep,
+            reason if reason == Reason::Unreachable as u64 => FaultKind::Unreachable,
+            _ => FaultKind::Budget { budget },
+        });
+        Fault::at(self.program, self.at as usize, kind)
+    }
+}
+
+/// The tables of a run that makes its first call.
+#[cold]
+fn lend<'r>(
+    idle: &mut Tables<'static>,
+    program: &'r Program,
+    args: &[Arg<'r>],
+    slot: u64,
+) -> Tables<'r> {
+    let mut tables = std::mem::take(idle).renew();
+    tables.begin(program, slot as usize);
+    for arg in args {
+        tables.admit(arg);
+    }
+    tables
+}
+
+/// What the register of an argument holds.
+fn register(arg: &Arg<'_>) -> u64 {
+    match *arg {
+        Arg::Scalar(value) => value,
+        Arg::Mem(window) => window.addr(),
+        Arg::Buffer(number) => handle::make(handle::BUFFER, number),
+    }
+}
+
+/// What a wide load of a map gives.
+pub(crate) fn map_handle(index: u32) -> u64 {
+    handle::make(handle::MAP, index)
+}
+
+/// What a wide load of a function gives.
+pub(crate) fn function_handle(slot: u32) -> u64 {
+    handle::make(handle::FUNCTION, slot)
+}
+
+impl Worker {
+    /// As [`Worker::run`], with a compiled program. Of instructions, only those in loops that may be long
+    /// take from the budget.
+    pub fn run_compiled<'r>(
+        &mut self,
+        compiled: &'r Compiled,
+        args: &[Arg<'r>],
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        self.context.clear();
+        self.context.extend(args.iter().map(|arg| Cell::new(register(arg))));
+        let context = self.context.as_ptr() as u64;
+        self.enter(compiled, args, [context, 0], host, budget)
+    }
+
+    /// As [`Worker::run_raw`], with a compiled program.
+    #[cfg(test)]
+    pub(crate) fn run_compiled_raw<'r>(
+        &mut self,
+        compiled: &'r Compiled,
+        memory: crate::mem::Window<'r>,
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        self.context.clear();
+        let registers = [memory.addr(), memory.len() as u64];
+        self.enter(compiled, &[Arg::Mem(memory)], registers, host, budget)
+    }
+
+    fn enter<'r>(
+        &mut self,
+        compiled: &'r Compiled,
+        args: &[Arg<'r>],
+        registers: [u64; 2],
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        let fuel = i64::try_from(budget).unwrap_or(i64::MAX);
+        let local = Local::new(&self.stack, &self.context);
+        let frame = local.stack.addr() + FRAME_SIZE as u64;
+        let mut run = Run {
+            fuel,
+            reserve: fuel / RESERVE,
+            frame,
+            last_frame: frame + ((MAX_FRAMES - 1) * FRAME_STRIDE) as u64,
+            slot: self.slot as u64,
+            at: 0,
+            reason: Reason::Budget as u64,
+            program: compiled.program(),
+            local,
+            args,
+            idle: &mut self.tables,
+            tables: None,
+            host,
+            fault: None,
+            panic: None,
+        };
+        let ended = compiled.enter(&mut run, frame, fuel, registers);
+        run.outcome(ended, budget)
+    }
+}
