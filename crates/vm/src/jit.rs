@@ -346,9 +346,8 @@ impl Linker {
 
     fn link(&mut self) -> Result<(), CompileError> {
         for &(at, addend, callee) in &self.calls {
-            let distance = self.starts[callee].and_then(|start| {
-                i32::try_from(start as i64 + addend - at as i64).ok()
-            });
+            let distance =
+                self.starts[callee].and_then(|start| i32::try_from(start as i64 + addend - at as i64).ok());
             let place = self.code.get_mut(at..at + 4);
             let (Some(distance), Some(place)) = (distance, place) else {
                 let reason = "too much code".into();

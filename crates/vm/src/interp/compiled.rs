@@ -134,12 +134,7 @@ impl<'r> Run<'_, 'r> {
 
 /// The tables of a run that makes its first call.
 #[cold]
-fn lend<'r>(
-    idle: &mut Tables<'static>,
-    program: &'r Program,
-    args: &[Arg<'r>],
-    slot: u64,
-) -> Tables<'r> {
+fn lend<'r>(idle: &mut Tables<'static>, program: &'r Program, args: &[Arg<'r>], slot: u64) -> Tables<'r> {
     let mut tables = std::mem::take(idle).renew();
     tables.begin(program, slot as usize);
     for arg in args {

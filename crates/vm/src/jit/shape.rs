@@ -165,9 +165,9 @@ fn sites(program: &Program, facts: &Facts) -> Result<HashMap<usize, Site>, Compi
         }
         let index = usize::try_from(insn.imm).ok();
         let site = match insn.src {
-            pseudo::CALL_LOCAL => validate::target(slot, *insn)
-                .and_then(|target| function_at(program, target))
-                .map(Site::Local),
+            pseudo::CALL_LOCAL => {
+                validate::target(slot, *insn).and_then(|target| function_at(program, target)).map(Site::Local)
+            }
             pseudo::CALL_KFUNC => {
                 index.and_then(|index| program.kfuncs.get(index)).map(|kfunc| Site::Out(kfunc))
             }
@@ -353,7 +353,8 @@ fn complete(
             }
             Some(Site::Out(_)) => needs |= Needs::all(),
             Some(Site::Array(map)) => {
-                if program.maps.get(*map as usize).is_some_and(|map| map.spec().kind == MapKind::PerCpuArray) {
+                if program.maps.get(*map as usize).is_some_and(|map| map.spec().kind == MapKind::PerCpuArray)
+                {
                     needs |= Needs::RUN;
                 }
             }
@@ -391,12 +392,7 @@ fn uses_frame(insn: Insn) -> bool {
 }
 
 /// How many of R1 to R5 a function reads before it sets them, up to the last of these.
-fn arguments(
-    program: &Program,
-    sites: &HashMap<usize, Site>,
-    functions: &[Shape],
-    index: usize,
-) -> usize {
+fn arguments(program: &Program, sites: &HashMap<usize, Site>, functions: &[Shape], index: usize) -> usize {
     let shape = &functions[index];
     let start = shape.slots.start;
     let mut live = vec![0u16; shape.slots.len() + 2];

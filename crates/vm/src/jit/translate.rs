@@ -128,7 +128,11 @@ pub(super) fn function(
 }
 
 /// Translates a function that Rust calls and that only calls the one at `index`.
-pub(super) fn wrapper(source: Source<'_>, index: usize, mut b: FunctionBuilder<'_>) -> Result<(), CompileError> {
+pub(super) fn wrapper(
+    source: Source<'_>,
+    index: usize,
+    mut b: FunctionBuilder<'_>,
+) -> Result<(), CompileError> {
     let shape = &source.shapes.functions[index];
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
@@ -347,7 +351,9 @@ impl Translator<'_, '_> {
         let high = program.insns.get(slot + 1).map_or(0, |second| second.imm as u32);
         let index = usize::try_from(insn.imm).ok();
         let map = || {
-            index.and_then(|index| program.maps.get(index)).ok_or(CompileError::NoSuchMap { slot, index: insn.imm })
+            index
+                .and_then(|index| program.maps.get(index))
+                .ok_or(CompileError::NoSuchMap { slot, index: insn.imm })
         };
         match insn.src {
             pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | u64::from(high) << 32),
@@ -355,10 +361,8 @@ impl Translator<'_, '_> {
             pseudo::MAP_VALUE => {
                 let map = map()?;
                 let value = map.single_value();
-                let value = value.ok_or_else(|| CompileError::NoSingleValue {
-                    slot,
-                    map: map.spec().name.clone(),
-                })?;
+                let value = value
+                    .ok_or_else(|| CompileError::NoSingleValue { slot, map: map.spec().name.clone() })?;
                 Ok(value.addr().wrapping_add(high.into()))
             }
             pseudo::FUNC => {
