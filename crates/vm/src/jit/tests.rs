@@ -50,6 +50,11 @@ impl<'r> Host<'r> for TestHost {
     }
 }
 
+/// Instructions from text.
+fn asm(text: &str) -> Vec<Insn> {
+    crate::asm::assemble(text).unwrap()
+}
+
 /// Finds the functions of a program by their calls.
 fn functions(insns: &[Insn]) -> Vec<Function> {
     let mut starts = vec![0];
