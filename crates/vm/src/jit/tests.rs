@@ -8,6 +8,8 @@ mod conformance;
 #[path = "../../tests/exec/generate.rs"]
 mod generate;
 mod isa;
+#[path = "../../tests/exec/kernel.rs"]
+mod kernel;
 mod maps;
 mod random;
 
