@@ -197,7 +197,7 @@ fn isa() -> Result<&'static OwnedTargetIsa, CompileError> {
             // Compiled functions use no more of the thread's stack than their registers take.
             ("enable_probestack", "false"),
             ("preserve_frame_pointers", "false"),
-            ("enable_verifier", if cfg!(test) { "true" } else { "false" }),
+            ("enable_verifier", if cfg!(all(test, debug_assertions)) { "true" } else { "false" }),
         ];
         for (name, value) in wanted {
             flags.set(name, value).map_err(|error| error.to_string())?;

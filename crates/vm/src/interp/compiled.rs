@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::call::{Call, MAX_ARGS, View};
@@ -61,13 +62,22 @@ pub(crate) struct Run<'w, 'r> {
     /// A [`Reason`], if neither a call nor a panic ended the run.
     pub(crate) reason: u64,
     program: &'r Program,
-    local: Local<'w>,
+    stack: &'w [Cell<u64>],
+    context: &'w [Cell<u64>],
     args: &'w [Arg<'r>],
     /// The worker's, until they are needed.
     idle: &'w mut Tables<'static>,
-    tables: Option<Tables<'r>>,
     host: &'w mut dyn Host<'r>,
+    /// Made by the first call.
+    calls: Option<Calls<'r>>,
+}
+
+/// What a run needs that makes calls.
+struct Calls<'r> {
+    tables: Tables<'r>,
+    /// Why a call ended the run.
     fault: Option<FaultKind>,
+    /// The panic that did.
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -75,30 +85,27 @@ impl<'r> Run<'_, 'r> {
     /// Calls a helper or kfunc. Its result, or that the run is over.
     pub(crate) fn call_out(&mut self, callable: &'static Callable, regs: [u64; MAX_ARGS]) -> Ended {
         // Code of callables may be the embedder's, and no panic may pass through compiled code.
-        let value = match catch_unwind(AssertUnwindSafe(|| self.call(callable, regs))) {
-            Ok(Ok(value)) => value,
-            Ok(Err(fault)) => {
-                self.fault = Some(fault);
-                self.fuel = -1;
-                0
-            }
-            Err(panic) => {
-                self.panic = Some(panic);
-                self.fuel = -1;
-                0
-            }
+        let (fault, panic) = match catch_unwind(AssertUnwindSafe(|| self.call(callable, regs))) {
+            Ok(Ok(value)) => return Ended { value, fuel: self.fuel },
+            Ok(Err(fault)) => (Some(fault), None),
+            Err(panic) => (None, Some(panic)),
         };
-        Ended { value, fuel: self.fuel }
+        if let Some(calls) = &mut self.calls {
+            (calls.fault, calls.panic) = (fault, panic);
+        }
+        self.fuel = -1;
+        Ended { value: 0, fuel: self.fuel }
     }
 
     fn call(&mut self, callable: &'static Callable, regs: [u64; MAX_ARGS]) -> Result<u64, FaultKind> {
+        let mut local = Local::new(self.stack, self.context);
+        local.enter_at(self.frame);
+        let calls = self.calls.get_or_insert_with(|| begin(self.idle, self.program, self.args, self.slot));
         let mut work = 0;
-        self.local.enter_at(self.frame);
-        let tables = self.tables.get_or_insert_with(|| lend(self.idle, self.program, self.args, self.slot));
         let view = View {
             program: self.program,
-            local: self.local,
-            tables,
+            local,
+            tables: &mut calls.tables,
             host: &mut *self.host,
             slot: self.slot as usize,
             work: &mut work,
@@ -108,39 +115,43 @@ impl<'r> Run<'_, 'r> {
         result
     }
 
-    /// How the run ended.
-    fn outcome(mut self, ended: Ended, budget: u64) -> Outcome {
-        if let Some(tables) = self.tables.take() {
-            *self.idle = tables.renew();
-        }
-        if let Some(panic) = self.panic.take() {
-            resume_unwind(panic);
-        }
-        let left = u64::try_from(ended.fuel).unwrap_or(0);
-        let result = if ended.fuel >= 0 { Ok(ended.value) } else { Err(self.why(budget)) };
-        Outcome { result, insns: budget.saturating_sub(left) }
+    /// Whether there is nothing to give back or drop.
+    fn is_plain(&self) -> bool {
+        self.calls.is_none()
     }
 
-    #[cold]
-    fn why(&mut self, budget: u64) -> Fault {
-        let kind = self.fault.take().unwrap_or(match self.reason {
+    /// How a run ended that made calls or ended early.
+    #[inline(never)]
+    fn finish(mut self, ended: Ended, budget: u64) -> Outcome {
+        let mut fault = None;
+        if let Some(calls) = self.calls.take() {
+            *self.idle = calls.tables.renew();
+            if let Some(panic) = calls.panic {
+                resume_unwind(panic);
+            }
+            fault = calls.fault;
+        }
+        if let Ok(left) = u64::try_from(ended.fuel) {
+            return Outcome { result: Ok(ended.value), insns: budget.saturating_sub(left) };
+        }
+        let kind = fault.unwrap_or(match self.reason {
             reason if reason == Reason::TooDeep as u64 => FaultKind::TooDeep,
             reason if reason == Reason::Unreachable as u64 => FaultKind::Unreachable,
             _ => FaultKind::Budget { budget },
         });
-        Fault::at(self.program, self.at as usize, kind)
+        Outcome { result: Err(Fault::at(self.program, self.at as usize, kind)), insns: budget }
     }
 }
 
-/// The tables of a run that makes its first call.
+/// What a run needs that makes its first call.
 #[cold]
-fn lend<'r>(idle: &mut Tables<'static>, program: &'r Program, args: &[Arg<'r>], slot: u64) -> Tables<'r> {
+fn begin<'r>(idle: &mut Tables<'static>, program: &'r Program, args: &[Arg<'r>], slot: u64) -> Calls<'r> {
     let mut tables = std::mem::take(idle).renew();
     tables.begin(program, slot as usize);
     for arg in args {
         tables.admit(arg);
     }
-    tables
+    Calls { tables, fault: None, panic: None }
 }
 
 /// What the register of an argument holds.
@@ -192,6 +203,8 @@ impl Worker {
         self.enter(compiled, &[Arg::Mem(memory)], registers, host, budget)
     }
 
+    // So that what is passed on stays in registers.
+    #[inline(always)]
     fn enter<'r>(
         &mut self,
         compiled: &'r Compiled,
@@ -201,9 +214,9 @@ impl Worker {
         budget: u64,
     ) -> Outcome {
         let fuel = i64::try_from(budget).unwrap_or(i64::MAX);
-        let local = Local::new(&self.stack, &self.context);
-        let frame = local.stack.addr() + FRAME_SIZE as u64;
-        let mut run = Run {
+        let frame = self.stack.as_ptr() as u64 + FRAME_SIZE as u64;
+        // Taken out of this for [`Run::finish`] only: most runs leave nothing to drop.
+        let mut run = ManuallyDrop::new(Run {
             fuel,
             reserve: fuel / RESERVE,
             frame,
@@ -212,15 +225,17 @@ impl Worker {
             at: 0,
             reason: Reason::Budget as u64,
             program: compiled.program(),
-            local,
+            stack: &self.stack,
+            context: &self.context,
             args,
             idle: &mut self.tables,
-            tables: None,
             host,
-            fault: None,
-            panic: None,
-        };
-        let ended = compiled.enter(&mut run, frame, fuel, registers);
-        run.outcome(ended, budget)
+            calls: None,
+        });
+        let ended = compiled.enter(&mut run, frame, fuel, registers[0], registers[1]);
+        if ended.fuel >= 0 && run.is_plain() {
+            return Outcome { result: Ok(ended.value), insns: budget.saturating_sub(ended.fuel as u64) };
+        }
+        ManuallyDrop::into_inner(run).finish(ended, budget)
     }
 }

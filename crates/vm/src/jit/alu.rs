@@ -1,6 +1,6 @@
 //! Arithmetic and conditions, with the meaning [`crate::interp`] gives them.
 
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
@@ -168,15 +168,22 @@ fn end(b: &mut FunctionBuilder<'_>, insn: Insn, value: Value) -> Option<Value> {
     Some(widen(b, value))
 }
 
-/// Whether the condition of a jump holds; `None` for what is no condition.
-pub(super) fn holds(b: &mut FunctionBuilder<'_>, insn: Insn, left: Value, right: Operand) -> Option<Value> {
+/// Whether the condition of a jump holds, or does not if `not`; `None` for what is no condition.
+pub(super) fn holds(
+    b: &mut FunctionBuilder<'_>,
+    insn: Insn,
+    left: Value,
+    right: Operand,
+    not: bool,
+) -> Option<Value> {
+    let turned = |condition: IntCC| if not { condition.complement() } else { condition };
     let ty = if insn.class() == op::JMP { types::I64 } else { types::I32 };
     let left = narrow(b, left, ty);
     let right = right.value(b, ty);
     let condition = match insn.code & 0xf0 {
         op::JSET => {
             let both = b.ins().band(left, right);
-            return Some(b.ins().icmp_imm_s(IntCC::NotEqual, both, 0));
+            return Some(b.ins().icmp_imm_s(turned(IntCC::NotEqual), both, 0));
         }
         op::JEQ => IntCC::Equal,
         op::JNE => IntCC::NotEqual,
@@ -190,5 +197,5 @@ pub(super) fn holds(b: &mut FunctionBuilder<'_>, insn: Insn, left: Value, right:
         op::JSLE => IntCC::SignedLessThanOrEqual,
         _ => return None,
     };
-    Some(b.ins().icmp(condition, left, right))
+    Some(b.ins().icmp(turned(condition), left, right))
 }

@@ -16,7 +16,8 @@ use crate::maps::{Map, MapKind};
 const MAX_ARGS: u8 = 5;
 
 impl Translator<'_, '_> {
-    pub(super) fn call(&mut self, slot: usize) -> Result<(), CompileError> {
+    /// Translates a call. Whether control goes on with the next instruction.
+    pub(super) fn call(&mut self, slot: usize) -> Result<bool, CompileError> {
         let map = |index: u32| {
             let no_map = CompileError::NoSuchMap { slot, index: index as i32 };
             self.source.program.maps.get(index as usize).ok_or(no_map)
@@ -27,7 +28,7 @@ impl Translator<'_, '_> {
             Some(&Site::Out(callable)) => self.call_out(slot, callable),
             Some(&Site::Array(index)) => {
                 let map = map(index)?;
-                self.array(map);
+                return Ok(self.array(slot, map));
             }
             Some(&Site::Hash(index)) => {
                 let map = map(index)?;
@@ -39,7 +40,7 @@ impl Translator<'_, '_> {
                 self.set(0, number);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn call_local(&mut self, slot: usize, index: usize) {
@@ -114,30 +115,55 @@ impl Translator<'_, '_> {
         self.b.inst_results(call).to_vec()
     }
 
-    /// `bpf_map_lookup_elem` in an array.
-    fn array(&mut self, map: &Map) {
+    /// `bpf_map_lookup_elem` in an array. If the next instruction asks whether there is a value, that is
+    /// answered at once. Whether control goes on with the next instruction.
+    fn array(&mut self, slot: usize, map: &Map) -> bool {
+        let null = self.b.ins().iconst(types::I64, 0);
         let Some(values) = map.values(0) else {
-            let null = self.b.ins().iconst(types::I64, 0);
-            return self.set(0, null);
+            self.set(0, null);
+            return true;
         };
         let key = self.register(2);
-        let index = self.b.ins().uload32(memory(), key, 0);
+        let index = self.b.ins().load(types::I32, memory(), key, 0);
         let entries = (values.window.len() / values.stride) as i64;
-        let mut found = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, index, entries);
-        let mut first = self.b.ins().iconst(types::I64, values.window.addr() as i64);
+        let mut found = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, entries);
+        let mut own = None;
         if map.spec().kind == MapKind::PerCpuArray {
             let run = self.need(self.run);
-            let own = self.b.ins().load(types::I64, memory(), run, field!(slot));
-            let exists = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, own, map.slots() as i64);
+            let slot = self.b.ins().load(types::I64, memory(), run, field!(slot));
+            let exists = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, slot, map.slots() as i64);
             found = self.b.ins().band(found, exists);
-            let off = self.b.ins().imul_imm_s(own, values.window.len() as i64);
+            own = Some(slot);
+        }
+        let after = self.null_check_after(slot);
+        let (hit, miss) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(found, hit, &[], miss, &[]);
+        let (if_null, if_found) = after.unwrap_or_else(|| {
+            let next = self.b.create_block();
+            (next, next)
+        });
+        self.b.switch_to_block(miss);
+        self.b.seal_block(miss);
+        self.set(0, null);
+        self.b.ins().jump(if_null, &[]);
+        self.b.switch_to_block(hit);
+        self.b.seal_block(hit);
+        let mut first = self.b.ins().iconst(types::I64, values.window.addr() as i64);
+        if let Some(slot) = own {
+            let off = self.b.ins().imul_imm_s(slot, values.window.len() as i64);
             first = self.b.ins().iadd(first, off);
         }
+        let index = self.b.ins().uextend(types::I64, index);
         let off = self.b.ins().imul_imm_s(index, values.stride as i64);
         let value = self.b.ins().iadd(first, off);
-        let null = self.b.ins().iconst(types::I64, 0);
-        let value = self.b.ins().select(found, value, null);
         self.set(0, value);
+        self.b.ins().jump(if_found, &[]);
+        if after.is_some() {
+            return false;
+        }
+        self.b.switch_to_block(if_found);
+        self.b.seal_block(if_found);
+        true
     }
 
     /// `bpf_map_lookup_elem` in a hash map.

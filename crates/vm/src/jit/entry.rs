@@ -24,13 +24,14 @@ type Entry = unsafe extern "C" fn(*mut Run<'_, '_>, u64, i64, u64, u64) -> Ended
 
 impl Compiled {
     /// Runs the program's first function.
-    pub(crate) fn enter(&self, run: &mut Run<'_, '_>, frame: u64, fuel: i64, args: [u64; 2]) -> Ended {
+    #[inline]
+    pub(crate) fn enter(&self, run: &mut Run<'_, '_>, frame: u64, fuel: i64, r1: u64, r2: u64) -> Ended {
         let entry = self.code.start() + self.entry;
         // SAFETY: at this address is the code of a function of this signature, by how it was compiled. The
         // address is not null.
         let entry = unsafe { std::mem::transmute::<usize, Entry>(entry) };
         // SAFETY: see the module header. The code stays while `self` is borrowed.
-        unsafe { entry(run, frame, fuel, args[0], args[1]) }
+        unsafe { entry(run, frame, fuel, r1, r2) }
     }
 }
 

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, AtomicRmwOp, Block, BlockArg, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData,
-    Signature, SourceLoc, Type, UserExternalName, Value, types,
+    AbiParam, AtomicRmwOp, Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature,
+    SourceLoc, Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -74,8 +74,10 @@ pub(super) struct Translator<'a, 'b> {
     pub(super) run: Option<Value>,
     /// By instruction that begins a block.
     blocks: Vec<Option<Block>>,
-    /// Ends the run at an instruction, its parameter.
-    fail: Option<Block>,
+    /// Instructions before this one are done already.
+    next: usize,
+    /// Blocks that end the run at an instruction.
+    ends: Vec<(Block, usize)>,
     /// Leaves the function after the run ended.
     out: Option<Block>,
     functions: HashMap<usize, FuncRef>,
@@ -114,7 +116,8 @@ pub(super) fn function(
         frame: None,
         run: None,
         blocks: Vec::new(),
-        fail: None,
+        next: 0,
+        ends: Vec::new(),
         out: None,
         functions: HashMap::new(),
     };
@@ -234,6 +237,9 @@ impl Translator<'_, '_> {
                     self.b.seal_block(block);
                 }
             }
+            if slot < self.next {
+                continue;
+            }
             self.b.set_srcloc(SourceLoc::new(slot as u32));
             open = self.instruction(slot)?;
         }
@@ -242,12 +248,12 @@ impl Translator<'_, '_> {
 
     /// The blocks in which runs end.
     fn endings(&mut self) {
-        if let Some(fail) = self.fail {
-            self.b.switch_to_block(fail);
-            let slot = self.b.block_params(fail)[0];
-            if let Some(run) = self.run {
-                self.b.ins().store(memory(), slot, run, field!(at));
-            }
+        for (block, slot) in std::mem::take(&mut self.ends) {
+            self.b.switch_to_block(block);
+            self.b.seal_block(block);
+            let run = self.need(self.run);
+            let slot = self.b.ins().iconst(types::I64, slot as i64);
+            self.b.ins().store(memory(), slot, run, field!(at));
             let out = self.out();
             self.b.ins().jump(out, &[]);
         }
@@ -442,10 +448,7 @@ impl Translator<'_, '_> {
                 self.b.ins().return_(&results);
                 return Ok(false);
             }
-            op::CALL_IMM => {
-                self.call(slot)?;
-                return Ok(true);
-            }
+            op::CALL_IMM => return self.call(slot),
             _ => {}
         }
         let target = self.target(slot).ok_or_else(|| bad(slot, insn))?;
@@ -453,32 +456,55 @@ impl Translator<'_, '_> {
         let to = self.block(target).ok_or_else(|| bad(slot, insn))?;
         if matches!(insn.code, op::GOTO | op::GOTOL) {
             if charged {
-                self.charge(self.shape.loop_cost(target, slot), slot);
+                self.charged_jump(self.shape.loop_cost(target, slot), slot, to);
+            } else {
+                self.b.ins().jump(to, &[]);
             }
-            self.b.ins().jump(to, &[]);
             return Ok(false);
         }
+        // Of two blocks the second is placed next: what goes on in a loop is.
         let holds = if insn.code == op::MAY_GOTO {
             let run = self.need(self.run);
             let reserve = self.b.ins().load(types::I64, memory(), run, field!(reserve));
             let left = self.left();
-            self.b.ins().icmp(IntCC::SignedLessThanOrEqual, left, reserve)
+            let condition = IntCC::SignedLessThanOrEqual;
+            let condition = if charged { condition.complement() } else { condition };
+            self.b.ins().icmp(condition, left, reserve)
         } else {
             let (left, right) = self.operands(insn);
-            alu::holds(&mut self.b, insn, left, right).ok_or_else(|| bad(slot, insn))?
+            alu::holds(&mut self.b, insn, left, right, charged).ok_or_else(|| bad(slot, insn))?
         };
         let next = self.block(slot + 1).ok_or_else(|| bad(slot, insn))?;
         if charged {
             let edge = self.b.create_block();
-            self.b.ins().brif(holds, edge, &[], next, &[]);
+            self.b.ins().brif(holds, next, &[], edge, &[]);
             self.b.switch_to_block(edge);
             self.b.seal_block(edge);
-            self.charge(self.shape.loop_cost(target, slot), slot);
-            self.b.ins().jump(to, &[]);
+            self.charged_jump(self.shape.loop_cost(target, slot), slot, to);
         } else {
             self.b.ins().brif(holds, to, &[], next, &[]);
         }
         Ok(false)
+    }
+
+    /// Where the instruction after `slot` goes if R0 is null, and if it is not. `None` if that is not what
+    /// it asks, or if others jump to it.
+    pub(super) fn null_check_after(&mut self, slot: usize) -> Option<(Block, Block)> {
+        let at = slot + 1;
+        let insn = *self.source.program.insns.get(at)?;
+        let plain = insn.dst == 0 && insn.imm == 0 && self.block(at).is_none();
+        let target = self.target(at)?;
+        if !plain || target <= at || !self.source.facts.reached.get(at).copied().unwrap_or(true) {
+            return None;
+        }
+        let (to, next) = (self.block(target)?, self.block(at + 1)?);
+        let both = match insn.code {
+            code if code == op::JMP | op::JEQ => (to, next),
+            code if code == op::JMP | op::JNE => (next, to),
+            _ => return None,
+        };
+        self.next = at + 1;
+        Some(both)
     }
 
     fn block(&self, slot: usize) -> Option<Block> {
@@ -493,39 +519,53 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Takes from the budget, and ends the run if that is too much.
-    pub(super) fn charge(&mut self, cost: u64, slot: usize) {
+    /// Takes from the budget. Whether that was too much.
+    fn take(&mut self, cost: u64, over: IntCC) -> Value {
         let left = self.left();
         let cost = i64::try_from(cost).unwrap_or(i64::MAX);
         let left = self.b.ins().iadd_imm_s(left, -cost);
         if let Some(fuel) = self.fuel {
             self.b.def_var(fuel, left);
         }
-        let over = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, left, 0);
+        self.b.ins().icmp_imm_s(over, left, 0)
+    }
+
+    /// Takes from the budget, and ends the run if that is too much.
+    pub(super) fn charge(&mut self, cost: u64, slot: usize) {
+        let over = self.take(cost, IntCC::SignedLessThan);
         self.end_if(over, slot);
+    }
+
+    /// Takes from the budget, and jumps if that is not too much.
+    fn charged_jump(&mut self, cost: u64, slot: usize, to: Block) {
+        let enough = self.take(cost, IntCC::SignedGreaterThanOrEqual);
+        let end = self.end_at(slot);
+        self.b.ins().brif(enough, to, &[], end, &[]);
+    }
+
+    /// A block that ends the run at an instruction.
+    fn end_at(&mut self, slot: usize) -> Block {
+        let end = self.b.create_block();
+        self.b.set_cold_block(end);
+        self.ends.push((end, slot));
+        end
     }
 
     /// Ends the run at an instruction if a condition holds.
     pub(super) fn end_if(&mut self, over: Value, slot: usize) {
-        let fail = *self.fail.get_or_insert_with(|| {
-            let fail = self.b.create_block();
-            self.b.append_block_param(fail, types::I64);
-            self.b.set_cold_block(fail);
-            fail
-        });
-        let slot = self.b.ins().iconst(types::I64, slot as i64);
-        self.go_on_unless(over, fail, &[slot.into()]);
+        let end = self.end_at(slot);
+        self.go_on_unless(over, end);
     }
 
     /// Leaves the function if a condition holds: the run ended in a function it called.
     pub(super) fn leave_if(&mut self, over: Value) {
         let out = self.out();
-        self.go_on_unless(over, out, &[]);
+        self.go_on_unless(over, out);
     }
 
-    fn go_on_unless(&mut self, over: Value, to: Block, args: &[BlockArg]) {
+    fn go_on_unless(&mut self, over: Value, to: Block) {
         let next = self.b.create_block();
-        self.b.ins().brif(over, to, args, next, &[]);
+        self.b.ins().brif(over, to, &[], next, &[]);
         self.b.switch_to_block(next);
         self.b.seal_block(next);
     }
@@ -538,15 +578,13 @@ impl Translator<'_, '_> {
         })
     }
 
-    /// Ends the run at an instruction. What follows is a new block.
+    /// Ends the run at an instruction, and the block.
     pub(super) fn end(&mut self, reason: Reason, slot: usize) {
         let run = self.need(self.run);
         let reason = self.b.ins().iconst(types::I64, reason as i64);
         self.b.ins().store(memory(), reason, run, field!(reason));
-        let always = self.b.ins().iconst(types::I8, 1);
-        self.end_if(always, slot);
-        let out = self.out();
-        self.b.ins().jump(out, &[]);
+        let end = self.end_at(slot);
+        self.b.ins().jump(end, &[]);
     }
 
     /// Another function of the program.
