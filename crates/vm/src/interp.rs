@@ -76,7 +76,7 @@ pub struct Outcome {
     /// R0 at the end, or why the program was stopped.
     pub result: Result<u64, Fault>,
     /// How much of the budget was used: instructions, and one for each 64 bytes of memory a call was
-    /// given.
+    /// given. Of compiled instructions only those in loops count.
     pub insns: u64,
 }
 

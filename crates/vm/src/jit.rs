@@ -196,7 +196,6 @@ fn isa() -> Result<&'static OwnedTargetIsa, CompileError> {
             ("enable_alias_analysis", "false"),
             // Compiled functions use no more of the thread's stack than their registers take.
             ("enable_probestack", "false"),
-            ("preserve_frame_pointers", "false"),
             ("enable_verifier", if cfg!(all(test, debug_assertions)) { "true" } else { "false" }),
         ];
         for (name, value) in wanted {

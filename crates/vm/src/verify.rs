@@ -34,7 +34,7 @@ impl Verified {
 }
 
 /// For tests of the engines: a program as if it had been proved, and what is to be believed of it.
-#[cfg(test)]
+#[cfg(all(test, feature = "jit"))]
 pub(crate) fn unproved(program: Arc<Program>, facts: Facts) -> Verified {
     Verified { program, facts, effects: Effects::empty() }
 }

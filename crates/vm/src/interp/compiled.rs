@@ -110,7 +110,7 @@ impl<'r> Run<'_, 'r> {
             slot: self.slot as usize,
             work: &mut work,
         };
-        let result = Call::new(callable, regs, view).and_then(|mut call| (callable.run)(&mut call));
+        let result = Call::run(callable, regs, view);
         self.fuel = self.fuel.saturating_sub(i64::try_from(work).unwrap_or(i64::MAX));
         result
     }

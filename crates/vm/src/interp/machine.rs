@@ -495,7 +495,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             slot: self.slot,
             work: &mut work,
         };
-        let result = Call::new(callable, regs, view).and_then(|mut call| (callable.run)(&mut call));
+        let result = Call::run(callable, regs, view);
         self.left = self.left.saturating_sub(work);
         Ok(result?)
     }

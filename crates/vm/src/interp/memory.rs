@@ -237,6 +237,9 @@ impl<'r> Tables<'r> {
 /// An empty vector in the memory of another whose elements differ only in what they borrow. The
 /// elements are dropped.
 pub(super) fn renew<A, B>(mut old: Vec<A>) -> Vec<B> {
+    if old.capacity() == 0 {
+        return Vec::new();
+    }
     old.clear();
     // Collecting a vector's own iterator into elements of the same layout reuses its memory.
     old.into_iter().map_while(|_| None).collect()

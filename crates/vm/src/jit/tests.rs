@@ -9,6 +9,7 @@ mod conformance;
 mod generate;
 mod isa;
 #[path = "../../tests/exec/kernel.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
 mod kernel;
 mod maps;
 mod random;

@@ -382,25 +382,3 @@ fn bench_of_entry_and_compilation() {
         }
     }
 }
-
-#[test]
-fn zz_dump() {
-    for (i, case) in CASES.iter().enumerate() {
-        let maps = case.our_map();
-        let c = case.compile(2, &maps);
-        std::fs::write(format!("/tmp/case{i}.bin"), c.code()).unwrap();
-    }
-    let empty = compiled(&linked(asm("r0 = 0\nexit")));
-    std::fs::write("/tmp/empty.bin", empty.code()).unwrap();
-    if std::env::var_os("ENTRY_LOOP").is_some() {
-        let words = [const { Cell::new(0u64) }; 8];
-        let window = crate::mem::Window::from_words(&words);
-        let args = [Arg::Mem(window), Arg::Mem(window), Arg::Buffer(0), Arg::Scalar(4)];
-        let mut worker = Worker::new(0);
-        let mut host = TestHost::default();
-        for _ in 0..200_000_000u64 {
-            let outcome = worker.run_compiled(black_box(&empty), black_box(&args), &mut host, DEFAULT_BUDGET);
-            black_box(outcome.result.is_ok());
-        }
-    }
-}
