@@ -88,6 +88,8 @@ static __noinline int hidden(const char *name, uint32_t len)
 		for (same = 0; same < NAME; same++) {
 			uint32_t at = start + same;
 
+			/* The compiler must index by what is compared, or nothing is proved of it. */
+			barrier_var(at);
 			if (same >= affix->len)
 				return 1;
 			if (at >= NAME || name[at] != affix->text[same])

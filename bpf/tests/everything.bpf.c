@@ -77,18 +77,23 @@ static __noinline void rewrite(struct fuse_buffer *name)
 
 #define NONE (void)0
 #define FIXED(name) look(name)
-#define EDIT(name) rewrite((struct fuse_buffer *)name)
+/* Afterwards names are const. */
+#define EDIT(name) (after ? look(name) : rewrite((struct fuse_buffer *)name))
 
 #define EVERYTHING(member, names, pre, post)                                                               \
 	SEC("struct_ops/" #member "_prefilter")                                                            \
 	uint32_t BPF_PROG(member##_prefilter, const struct bpf_fuse_meta_info *meta FUSE_OPS_ARGS pre)     \
 	{                                                                                                  \
+		const bool after = false;                                                                  \
+		(void)after;                                                                               \
 		names;                                                                                     \
 		return count(meta);                                                                        \
 	}                                                                                                  \
 	SEC("struct_ops/" #member "_postfilter")                                                           \
 	uint32_t BPF_PROG(member##_postfilter, const struct bpf_fuse_meta_info *meta FUSE_OPS_ARGS post)   \
 	{                                                                                                  \
+		const bool after = true;                                                                   \
+		(void)after;                                                                               \
 		names;                                                                                     \
 		return count(meta);                                                                        \
 	}

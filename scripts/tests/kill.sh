@@ -5,8 +5,8 @@
 #   FUSE_BPF=path      the program; built if it is not there
 #   EVERYTHING=path    a filter object to mount with, and to damage
 set -euo pipefail
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
 
 LOWER=$SCRATCH/l MOUNT=$SCRATCH/m
 mkdir "$LOWER" "$MOUNT"

@@ -5,8 +5,8 @@
 #   FUSE_BPF=path      the program; built if it is not there
 #   EVERYTHING=path    the filter object; empty for a mount without filters
 set -euo pipefail
-# shellcheck source=lib.sh
-. "$(dirname "$0")/lib.sh"
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
 
 LOWER=$SCRATCH/l MOUNT=$SCRATCH/m PLAIN=$SCRATCH/p OUT=$SCRATCH/o
 mkdir "$LOWER" "$MOUNT" "$PLAIN" "$OUT"

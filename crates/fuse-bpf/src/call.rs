@@ -510,7 +510,12 @@ impl Stages for Filtered<'_, '_> {
 
         let (args, count) = self.call.arguments(stage, default);
         let call = &mut *self.call;
-        let mut host = FilterHost { buffers: &mut call.buffers, header: &call.header, trace: self.trace };
+        let mut host = FilterHost {
+            buffers: &mut call.buffers,
+            header: &call.header,
+            node: call.node.nodeid(),
+            trace: self.trace,
+        };
         let outcome = self.machine.run(program, &args[..count], &mut host, BUDGET);
         if let Some(steps) = &mut self.call.steps {
             steps.push(Step {
@@ -631,6 +636,8 @@ impl<'r> Call<'r> {
 struct FilterHost<'c, 'r> {
     buffers: &'c mut ArenaVec<'r, FuseBuffer<'r>>,
     header: &'c fuse_in_header,
+    /// The kernel's number for the inode, which is never given to another one.
+    node: u64,
     trace: &'c Trace,
 }
 
@@ -658,6 +665,10 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
             }
         }
         comm
+    }
+
+    fn node(&self) -> Option<u64> {
+        Some(self.node)
     }
 
     fn print(&mut self, line: &str) {

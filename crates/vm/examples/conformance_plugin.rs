@@ -67,8 +67,8 @@ fn run() -> Result<u64, Box<dyn Error>> {
         insns: slots.iter().copied().map(Insn::decode).collect(),
         maps: Vec::new(),
         kfuncs: Vec::new(),
-        functions: vec![Function { start: 0, name: "main".into() }],
-        lines: Vec::new(),
+        functions: vec![Function { start: 0, name: "main".into(), ..Function::default() }],
+        ..Program::default()
     };
     let memory = hex(&std::env::args().nth(1).unwrap_or_default())?;
     let memory: Vec<Cell<u8>> = memory.into_iter().map(Cell::new).collect();

@@ -6,7 +6,7 @@
 //! | text | instruction (RFC 9669) |
 //! |---|---|
 //! | `r1 += 5`, `w1 s/= w2`, `r1 = (s8)r2`, `r1 = -r1`, `r1 = be16 r1` | arithmetic, section 4.1 and 4.2 |
-//! | `goto +3`, `gotol loop`, `if w1 s< 5 goto done`, `may_goto done` | jumps, section 4.3 |
+//! | `goto +3`, `gotol loop`, `gotox r1`, `if w1 s< 5 goto done`, `may_goto done` | jumps, section 4.3 |
 //! | `call 6`, `call pc+3`, `call f`, `call kfunc#2`, `exit` | calls, section 4.3.1 and 4.3.2 |
 //! | `r1 = *(s8 *)(r2 +4)`, `*(u64 *)(r10 -8) = r1` | loads and stores, section 5.1 and 5.2 |
 //! | `lock *(u64 *)(r1 +0) += r2`, `r2 = atomic_fetch_or((u64 *)(r1 +0), r2)` | atomics, section 5.3 |
@@ -403,6 +403,10 @@ impl<'t> Cursor<'t> {
             Some("exit") => Ok(jump(op::EXIT_INSN).into()),
             Some("goto") => self.with_target(jump(op::GOTO)),
             Some("gotol") => self.with_target(jump(op::GOTOL)),
+            Some("gotox") => {
+                let dst = self.register_of(true)?;
+                Ok(Insn { dst, ..jump(op::GOTOX) }.into())
+            }
             Some("may_goto") => self.with_target(jump(op::MAY_GOTO)),
             Some("if") => self.conditional(),
             Some("call") => self.call(),

@@ -1,7 +1,7 @@
 //! BPF Type Format: the types, source lines and relocation records clang puts into an object
 //! (`Documentation/bpf/btf.rst` of Linux).
 //!
-//! [`Btf`] holds `.BTF`, [`BtfExt`] holds `.BTF.ext`. Both parsers take untrusted bytes, never
+//! [`Btf`] holds `.BTF`, [`BtfExt`] holds `.BTF.ext`; [`Writer`] makes a `.BTF`. Both parsers take untrusted bytes, never
 //! panic and do work linear in them. Once parsed, type ids and string offsets are known to be in
 //! range; cycles and absurd sizes are caught where types are walked ([`Btf::resolve`],
 //! [`Btf::size_of`], [`Btf::render`]).
@@ -11,12 +11,14 @@ use crate::btf::reader::Reader;
 mod ext;
 mod reader;
 mod render;
+mod writer;
 
 pub use ext::BtfExt;
 pub use ext::CoreRelocation;
 pub use ext::FuncInfo;
 pub use ext::LineInfo;
 pub use ext::SectionInfo;
+pub use writer::Writer;
 
 /// Steps after which a chain of type references counts as a cycle.
 const MAX_DEPTH: usize = 32;

@@ -3,6 +3,9 @@
 //! The embedder declares its struct_ops types and its kfuncs here; the loader resolves names
 //! against them and both the checks at run time and the verifier read the same declarations.
 
+use std::sync::Arc;
+
+use crate::btf::Btf;
 use crate::interp::Call;
 use crate::interp::FaultKind;
 use crate::maps::MapKind;
@@ -16,6 +19,9 @@ pub struct Contract {
     /// Functions programs reach through `__ksym` externs, beside the ones of the machine itself
     /// ([`crate::helpers::KFUNCS`]).
     pub kfuncs: &'static [Callable],
+    /// The types CO-RE relocations are resolved against: the layout of what programs are given.
+    /// Without, every object's own.
+    pub types: Option<Arc<Btf>>,
 }
 
 /// One struct_ops type: a C struct whose function pointers are programs.
@@ -81,6 +87,18 @@ pub struct Callable {
     pub run: CallFn,
 }
 
+impl Callable {
+    /// The number of parameters of [`Callable::proto`], and whether more may follow (`...`).
+    pub fn parameters(&self) -> (usize, bool) {
+        let list = self.proto.split_once("%s(").map_or("", |(_, rest)| rest.trim_end_matches(')')).trim();
+        if matches!(list, "" | "void") {
+            return (0, false);
+        }
+        let count = list.split(',').count();
+        if list.ends_with("...") { (count - 1, true) } else { (count, false) }
+    }
+}
+
 impl std::fmt::Debug for Callable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Callable").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
@@ -124,6 +142,8 @@ bitflags::bitflags! {
 pub enum ArgKind {
     /// Any number.
     Scalar,
+    /// Any number or address.
+    Any,
     /// A number that is known before the program runs (`__k`).
     Const,
     /// A map of one of these kinds.
@@ -132,7 +152,10 @@ pub enum ArgKind {
     Key,
     /// Pointer to `value_size` readable bytes of the call's map.
     Value,
-    /// Pointer to `value_size` bytes that receive a value of the call's map.
+    /// As [`ArgKind::Value`], or null.
+    ValueOrNull,
+    /// Pointer to `value_size` bytes that receive a value of the call's map. If the map is a Bloom filter,
+    /// they are only read: it is asked for them.
     ValueOut,
     /// Pointer to memory whose length is in the next register (which must be [`ArgKind::Size`] or
     /// [`ArgKind::ConstSize`]).
@@ -172,7 +195,8 @@ pub enum ArgKind {
     Function(Callback),
     /// What is handed to the callback: pointer to the stack or null.
     CallbackContext,
-    /// Pointer to 8 writable bytes of stack that become an iterator over numbers.
+    /// Pointer to 8 writable bytes of stack, 8-byte aligned, that become an iterator over numbers. The
+    /// bytes are its whole state: two `int`, the last number given and the end.
     IterUninit,
     /// Pointer to an iterator on the stack that is not yet destroyed.
     Iter,

@@ -148,6 +148,7 @@ impl fmt::Display for Text {
                 match code {
                     op::GOTO => write!(f, "goto {off:+}"),
                     op::GOTOL => write!(f, "gotol {imm:+}"),
+                    op::GOTOX => write!(f, "gotox r{dst}"),
                     op::MAY_GOTO => write!(f, "may_goto {off:+}"),
                     op::EXIT_INSN => f.write_str("exit"),
                     op::CALL_IMM => match src {

@@ -5,11 +5,12 @@
 //! semantics are those of `linux/bpf.h`; where Linux leaves a case to its verifier, the interpreter's
 //! checks take its place.
 
-use crate::contract::{ArgKind, Callable, DynptrKind, Effects, RetKind};
+use crate::contract::{ArgKind, Callable, Callback, DynptrKind, Effects, RetKind};
 use crate::maps::MapKind;
 use crate::mem::Access;
 
 mod dynptr;
+mod flow;
 mod format;
 mod map;
 mod system;
@@ -21,6 +22,7 @@ pub(crate) use map::with_key;
 /// Errors helpers return, as negative numbers in R0.
 mod errno {
     pub(super) const EPERM: i32 = 1;
+    pub(super) const ENOENT: i32 = 2;
     pub(super) const E2BIG: i32 = 7;
     pub(super) const EAGAIN: i32 = 11;
     pub(super) const EFAULT: i32 = 14;
@@ -41,15 +43,55 @@ const fn mem_or_null(access: Access) -> ArgKind {
     ArgKind::Mem { access, nullable: true }
 }
 
-/// Maps whose entries are found by a key.
-const ENTRIES: ArgKind = ArgKind::Map(&[MapKind::Hash, MapKind::Array, MapKind::PerCpuArray]);
+/// Maps in which values are found by a key.
+const LOOKED_UP: ArgKind = ArgKind::Map(&[
+    MapKind::Hash,
+    MapKind::Array,
+    MapKind::PerCpuHash,
+    MapKind::PerCpuArray,
+    MapKind::LruHash,
+    MapKind::LruPerCpuHash,
+    MapKind::LpmTrie,
+    MapKind::ArrayOfMaps,
+    MapKind::HashOfMaps,
+]);
+/// Maps whose entries are changed by a key.
+const ENTRIES: ArgKind = ArgKind::Map(&[
+    MapKind::Hash,
+    MapKind::Array,
+    MapKind::PerCpuHash,
+    MapKind::PerCpuArray,
+    MapKind::LruHash,
+    MapKind::LruPerCpuHash,
+    MapKind::LpmTrie,
+]);
+/// Maps whose entries can be gone through.
+const VISITED: ArgKind = ArgKind::Map(&[
+    MapKind::Hash,
+    MapKind::Array,
+    MapKind::PerCpuHash,
+    MapKind::PerCpuArray,
+    MapKind::LruHash,
+    MapKind::LruPerCpuHash,
+]);
+const PER_CPU: ArgKind = ArgKind::Map(&[MapKind::PerCpuHash, MapKind::PerCpuArray, MapKind::LruPerCpuHash]);
+const QUEUES: ArgKind = ArgKind::Map(&[MapKind::Queue, MapKind::Stack]);
+const QUEUES_AND_BLOOM: ArgKind = ArgKind::Map(&[MapKind::Queue, MapKind::Stack, MapKind::Bloom]);
+const PROGRAMS: ArgKind = ArgKind::Map(&[MapKind::ProgArray]);
+const STORAGE: ArgKind = ArgKind::Map(&[MapKind::InodeStorage]);
 const RING: ArgKind = ArgKind::Map(&[MapKind::RingBuf]);
 
 const DYNPTR_LOCAL: ArgKind = ArgKind::DynptrUninit(DynptrKind::Local);
+const DYNPTR_RECORD: ArgKind = ArgKind::DynptrUninit(DynptrKind::Record);
 const DYNPTR_CLONE: ArgKind = ArgKind::DynptrUninit(DynptrKind::Clone);
 
 use Access::{Read, ReadWrite};
-use ArgKind::{Const, ConstSize, Dynptr, Fixed, Key, Record, Scalar as Number, Size, Str, Value};
+use ArgKind::{
+    CallbackContext, Const, ConstSize, Context, Dynptr, DynptrRecord, Fixed, Function, Ignored, Iter,
+    IterDestroy, IterUninit, Key, Lock, Record, Scalar as Number, Size, Str, Value, ValueOrNull, ValueOut,
+};
+
+const MAP_CHANGES: Effects = Effects::MAP_READ.union(Effects::MAP_WRITE);
 
 /// Helpers by number, ascending.
 pub static HELPERS: &[Callable] = HELPER_TABLE;
@@ -59,7 +101,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_map_lookup_elem",
         id: 1,
         proto: "void *%s(void *map, const void *key)",
-        args: &[ENTRIES, Key],
+        args: &[LOOKED_UP, Key],
         ret: RetKind::ValueOrNull,
         effects: Effects::MAP_READ,
         run: map::lookup,
@@ -70,7 +112,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(void *map, const void *key, const void *value, __u64 flags)",
         args: &[ENTRIES, Key, Value, Number],
         ret: RetKind::Scalar,
-        effects: Effects::MAP_READ.union(Effects::MAP_WRITE),
+        effects: MAP_CHANGES,
         run: map::update,
     },
     Callable {
@@ -79,7 +121,7 @@ const HELPER_TABLE: &[Callable] = &[
         proto: "long %s(void *map, const void *key)",
         args: &[ENTRIES, Key],
         ret: RetKind::Scalar,
-        effects: Effects::MAP_READ.union(Effects::MAP_WRITE),
+        effects: MAP_CHANGES,
         run: map::delete,
     },
     Callable {
@@ -95,7 +137,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_trace_printk",
         id: 6,
         proto: "long %s(const char *fmt, __u32 fmt_size, ...)",
-        args: &[mem(Read), Size, Number, Number, Number],
+        args: &[mem(Read), Size, ArgKind::Any, ArgKind::Any, ArgKind::Any],
         ret: RetKind::Scalar,
         effects: Effects::OUTPUT,
         run: text::trace_printk,
@@ -117,6 +159,15 @@ const HELPER_TABLE: &[Callable] = &[
         ret: RetKind::Scalar,
         effects: Effects::THREAD,
         run: system::get_smp_processor_id,
+    },
+    Callable {
+        name: "bpf_tail_call",
+        id: 12,
+        proto: "long %s(void *ctx, void *prog_array_map, __u32 index)",
+        args: &[Context, PROGRAMS, Number],
+        ret: RetKind::Scalar,
+        effects: Effects::MAP_READ,
+        run: flow::tail_call,
     },
     Callable {
         name: "bpf_get_current_pid_tgid",
@@ -146,6 +197,51 @@ const HELPER_TABLE: &[Callable] = &[
         run: system::get_current_comm,
     },
     Callable {
+        name: "bpf_map_push_elem",
+        id: 87,
+        proto: "long %s(void *map, const void *value, __u64 flags)",
+        args: &[QUEUES_AND_BLOOM, Value, Number],
+        ret: RetKind::Scalar,
+        effects: MAP_CHANGES,
+        run: map::push,
+    },
+    Callable {
+        name: "bpf_map_pop_elem",
+        id: 88,
+        proto: "long %s(void *map, void *value)",
+        args: &[QUEUES, ValueOut],
+        ret: RetKind::Scalar,
+        effects: MAP_CHANGES,
+        run: map::pop,
+    },
+    Callable {
+        name: "bpf_map_peek_elem",
+        id: 89,
+        proto: "long %s(void *map, void *value)",
+        args: &[QUEUES_AND_BLOOM, ValueOut],
+        ret: RetKind::Scalar,
+        effects: Effects::MAP_READ,
+        run: map::peek,
+    },
+    Callable {
+        name: "bpf_spin_lock",
+        id: 93,
+        proto: "long %s(struct bpf_spin_lock *lock)",
+        args: &[Lock { take: true }],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: map::spin_lock,
+    },
+    Callable {
+        name: "bpf_spin_unlock",
+        id: 94,
+        proto: "long %s(struct bpf_spin_lock *lock)",
+        args: &[Lock { take: false }],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: map::spin_unlock,
+    },
+    Callable {
         name: "bpf_strtol",
         id: 105,
         proto: "long %s(const char *buf, unsigned long buf_len, __u64 flags, long *res)",
@@ -167,7 +263,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_probe_read_kernel",
         id: 113,
         proto: "long %s(void *dst, __u32 size, const void *unsafe_ptr)",
-        args: &[mem(ReadWrite), Size, Number],
+        args: &[mem(ReadWrite), Size, ArgKind::Any],
         ret: RetKind::Scalar,
         effects: Effects::PROBES,
         run: system::probe_read_kernel,
@@ -227,6 +323,24 @@ const HELPER_TABLE: &[Callable] = &[
         run: map::ringbuf_query,
     },
     Callable {
+        name: "bpf_inode_storage_get",
+        id: 145,
+        proto: "void *%s(void *map, void *inode__ign, void *value, __u64 flags)",
+        args: &[STORAGE, Ignored, ValueOrNull, Number],
+        ret: RetKind::ValueOrNull,
+        effects: MAP_CHANGES,
+        run: map::inode_storage_get,
+    },
+    Callable {
+        name: "bpf_inode_storage_delete",
+        id: 146,
+        proto: "int %s(void *map, void *inode__ign)",
+        args: &[STORAGE, Ignored],
+        ret: RetKind::Scalar,
+        effects: MAP_CHANGES,
+        run: map::inode_storage_delete,
+    },
+    Callable {
         name: "bpf_ktime_get_coarse_ns",
         id: 160,
         proto: "__u64 %s(void)",
@@ -234,6 +348,15 @@ const HELPER_TABLE: &[Callable] = &[
         ret: RetKind::Scalar,
         effects: Effects::TIME,
         run: system::ktime_get_coarse_ns,
+    },
+    Callable {
+        name: "bpf_for_each_map_elem",
+        id: 164,
+        proto: "long %s(void *map, void *callback_fn, void *callback_ctx, __u64 flags)",
+        args: &[VISITED, Function(Callback::MapElement), CallbackContext, Number],
+        ret: RetKind::Scalar,
+        effects: Effects::MAP_READ,
+        run: flow::for_each_map_elem,
     },
     Callable {
         name: "bpf_snprintf",
@@ -254,6 +377,15 @@ const HELPER_TABLE: &[Callable] = &[
         run: text::trace_vprintk,
     },
     Callable {
+        name: "bpf_loop",
+        id: 181,
+        proto: "long %s(__u32 nr_loops, void *callback_fn, void *callback_ctx, __u64 flags)",
+        args: &[Number, Function(Callback::Loop), CallbackContext, Number],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: flow::loops,
+    },
+    Callable {
         name: "bpf_strncmp",
         id: 182,
         proto: "long %s(const char *s1, __u32 s1_sz, const char *s2)",
@@ -263,6 +395,15 @@ const HELPER_TABLE: &[Callable] = &[
         run: text::strncmp,
     },
     Callable {
+        name: "bpf_map_lookup_percpu_elem",
+        id: 195,
+        proto: "void *%s(void *map, const void *key, __u32 cpu)",
+        args: &[PER_CPU, Key, Number],
+        ret: RetKind::ValueOrNull,
+        effects: Effects::MAP_READ,
+        run: map::lookup_percpu,
+    },
+    Callable {
         name: "bpf_dynptr_from_mem",
         id: 197,
         proto: "long %s(void *data, __u32 size, __u64 flags, struct bpf_dynptr *ptr)",
@@ -270,6 +411,33 @@ const HELPER_TABLE: &[Callable] = &[
         ret: RetKind::Scalar,
         effects: Effects::empty(),
         run: dynptr::from_mem,
+    },
+    Callable {
+        name: "bpf_ringbuf_reserve_dynptr",
+        id: 198,
+        proto: "long %s(void *ringbuf, __u32 size, __u64 flags, struct bpf_dynptr *ptr)",
+        args: &[RING, Number, Number, DYNPTR_RECORD],
+        ret: RetKind::Scalar,
+        effects: Effects::OUTPUT,
+        run: map::ringbuf_reserve_dynptr,
+    },
+    Callable {
+        name: "bpf_ringbuf_submit_dynptr",
+        id: 199,
+        proto: "void %s(struct bpf_dynptr *ptr, __u64 flags)",
+        args: &[DynptrRecord, Number],
+        ret: RetKind::Void,
+        effects: Effects::OUTPUT,
+        run: map::ringbuf_submit_dynptr,
+    },
+    Callable {
+        name: "bpf_ringbuf_discard_dynptr",
+        id: 200,
+        proto: "void %s(struct bpf_dynptr *ptr, __u64 flags)",
+        args: &[DynptrRecord, Number],
+        ret: RetKind::Void,
+        effects: Effects::OUTPUT,
+        run: map::ringbuf_discard_dynptr,
     },
     Callable {
         name: "bpf_dynptr_read",
@@ -297,6 +465,15 @@ const HELPER_TABLE: &[Callable] = &[
         ret: RetKind::SliceOrNull { access: ReadWrite },
         effects: Effects::empty(),
         run: dynptr::data,
+    },
+    Callable {
+        name: "bpf_ktime_get_tai_ns",
+        id: 208,
+        proto: "__u64 %s(void)",
+        args: &[],
+        ret: RetKind::Scalar,
+        effects: Effects::TIME,
+        run: system::ktime_get_tai_ns,
     },
 ];
 
@@ -365,6 +542,51 @@ pub static KFUNCS: &[Callable] = &[
         effects: Effects::empty(),
         run: dynptr::clone,
     },
+    Callable {
+        name: "bpf_dynptr_copy",
+        id: 0,
+        proto: "int %s(struct bpf_dynptr *dst_ptr, __u64 dst_off, struct bpf_dynptr *src_ptr, __u64 src_off, __u64 size)",
+        args: &[Dynptr, Number, Dynptr, Number, Number],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: dynptr::copy,
+    },
+    Callable {
+        name: "bpf_dynptr_memset",
+        id: 0,
+        proto: "int %s(struct bpf_dynptr *ptr, __u64 offset, __u64 size, __u8 val)",
+        args: &[Dynptr, Number, Number, Number],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: dynptr::memset,
+    },
+    Callable {
+        name: "bpf_iter_num_new",
+        id: 0,
+        proto: "int %s(struct bpf_iter_num *it, int start, int end)",
+        args: &[IterUninit, Number, Number],
+        ret: RetKind::Scalar,
+        effects: Effects::empty(),
+        run: flow::iter_num_new,
+    },
+    Callable {
+        name: "bpf_iter_num_next",
+        id: 0,
+        proto: "int *%s(struct bpf_iter_num *it)",
+        args: &[Iter],
+        ret: RetKind::ElementOrNull,
+        effects: Effects::empty(),
+        run: flow::iter_num_next,
+    },
+    Callable {
+        name: "bpf_iter_num_destroy",
+        id: 0,
+        proto: "void %s(struct bpf_iter_num *it)",
+        args: &[IterDestroy],
+        ret: RetKind::Void,
+        effects: Effects::empty(),
+        run: flow::iter_num_destroy,
+    },
 ];
 
 /// Where each helper number is in the table, plus one; 0 is no helper.
@@ -411,11 +633,12 @@ mod tests {
             let expected = if proto.contains("...") { count - 1 + 3 } else { count };
             assert_eq!(callable.args.len(), expected, "{proto}");
             assert_eq!(callable.ret == RetKind::Void, proto.starts_with("void %s"), "{proto}");
-            assert_eq!(callable.ret.is_pointer(), proto.starts_with("void *%s"), "{proto}");
+            let pointer = proto.starts_with("void *%s") || proto.starts_with("int *%s");
+            assert_eq!(callable.ret.is_pointer(), pointer, "{proto}");
             for (i, kind) in callable.args.iter().enumerate() {
                 let follows = matches!(i.checked_sub(1).map(|i| callable.args[i]), Some(ArgKind::Mem { .. }));
                 assert_eq!(matches!(kind, ArgKind::Size | ArgKind::ConstSize), follows, "{proto}");
-                if matches!(kind, ArgKind::Key | ArgKind::Value | ArgKind::ValueOut) {
+                if matches!(kind, ArgKind::Key | ArgKind::Value | ArgKind::ValueOrNull | ArgKind::ValueOut) {
                     assert!(callable.args[..i].iter().any(|arg| matches!(arg, ArgKind::Map(_))), "{proto}");
                 }
             }

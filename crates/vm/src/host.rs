@@ -41,6 +41,12 @@ pub trait Host<'r> {
     fn process(&self) -> u32;
     /// The calling process's command name, NUL-padded (`TASK_COMM_LEN` is 16).
     fn comm(&self) -> [u8; 16];
+    /// What the operation in progress is about, as a number that stands for the same thing as long as
+    /// the thing exists: the key of [`crate::maps::MapKind::InodeStorage`]. `None` when it is about
+    /// nothing that storage could belong to.
+    fn node(&self) -> Option<u64> {
+        None
+    }
     /// A line printed by `bpf_printk`.
     fn print(&mut self, line: &str);
 }

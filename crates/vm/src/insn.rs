@@ -120,6 +120,7 @@ pub mod op {
     pub const EXIT_INSN: u8 = JMP | EXIT;
     pub const GOTO: u8 = JMP | JA;
     pub const GOTOL: u8 = JMP32 | JA;
+    pub const GOTOX: u8 = JMP | JA | X;
     pub const MAY_GOTO: u8 = JMP | JCOND;
 }
 
@@ -140,4 +141,13 @@ pub mod pseudo {
     pub const MAP_VALUE: u8 = 2;
     /// Wide load: the address of a function of the program, `imm` slots from the next one.
     pub const FUNC: u8 = 4;
+}
+
+/// Helper numbers no helper has, for instructions that must not be reached: what they need does not
+/// exist. [`crate::program::Program::poisons`] says what that is.
+pub mod poison {
+    /// In place of an instruction whose CO-RE relocation found nothing, as libbpf does.
+    pub const CORE: i32 = 0x0bad_2310;
+    /// A call of a weak kfunc that is not offered.
+    pub const KFUNC: i32 = i32::MIN;
 }

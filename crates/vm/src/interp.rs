@@ -32,6 +32,7 @@ mod call;
 pub(crate) mod compiled;
 mod dynptr;
 mod fault;
+mod keep;
 mod machine;
 mod memory;
 
@@ -39,6 +40,7 @@ pub use call::Call;
 pub use dynptr::{Dynptr, MAX_DYNPTR_SIZE};
 pub use fault::{ArgFault, Fault, FaultKind};
 
+use keep::Keep;
 use machine::Machine;
 use memory::{Local, Tables};
 
@@ -88,6 +90,7 @@ pub struct Worker {
     stack: Box<[Cell<u64>]>,
     context: Vec<Cell<u64>>,
     tables: Tables<'static>,
+    keep: Keep,
 }
 
 impl Worker {
@@ -100,6 +103,7 @@ impl Worker {
             stack: (0..MAX_FRAMES * FRAME_STRIDE / 8).map(|_| Cell::new(0)).collect(),
             context: Vec::new(),
             tables: Tables::new(RandomState::new().build_hasher().finish()),
+            keep: Keep::new(),
         }
     }
 
@@ -111,43 +115,57 @@ impl Worker {
     /// Runs a program with `args` as its context until it exits, does something wrong or has used
     /// `budget`.
     ///
-    /// Ring-buffer records the program reserved and did not submit are discarded at the end.
+    /// Ring-buffer records the program reserved and did not submit are discarded at the end, and a spin
+    /// lock it holds is released. Maps and programs it found in maps are kept until the next run.
     pub fn run<'r>(
-        &mut self,
+        &'r mut self,
         program: &'r Program,
         args: &[Arg<'r>],
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        let mut tables = std::mem::take(&mut self.tables).renew();
-        tables.begin(program, self.slot);
-        self.context.clear();
+        let Worker { slot, stack, context, tables: spare, keep } = self;
+        let mut tables = begin(spare, keep, program, *slot);
+        context.clear();
         for arg in args {
-            self.context.push(Cell::new(tables.admit(arg)));
+            context.push(Cell::new(tables.admit(arg)));
         }
-        let local = Local::new(&self.stack, &self.context);
-        let mut machine = Machine::new(program, local, &mut tables, host, self.slot, budget);
+        let local = Local::new(stack, context);
+        let mut machine = Machine::new(program, local, &mut tables, host, *slot, budget);
         let outcome = machine.run([local.context.addr(), 0]);
-        self.tables = tables.renew();
+        *spare = tables.renew();
         outcome
     }
 
     /// Runs a program that takes plain memory instead of arguments: R1 is its address and R2 its
     /// length, as conformance suites call programs.
     pub fn run_raw<'r>(
-        &mut self,
+        &'r mut self,
         program: &'r Program,
         memory: Window<'r>,
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        let mut tables = std::mem::take(&mut self.tables).renew();
-        tables.begin(program, self.slot);
+        let Worker { slot, stack, tables: spare, keep, .. } = self;
+        let mut tables = begin(spare, keep, program, *slot);
         let addr = tables.admit(&Arg::Mem(memory));
-        let local = Local::new(&self.stack, &[]);
-        let mut machine = Machine::new(program, local, &mut tables, host, self.slot, budget);
+        let local = Local::new(stack, &[]);
+        let mut machine = Machine::new(program, local, &mut tables, host, *slot, budget);
         let outcome = machine.run([addr, memory.len() as u64]);
-        self.tables = tables.renew();
+        *spare = tables.renew();
         outcome
     }
+}
+
+/// The tables of a run that starts.
+fn begin<'r>(
+    spare: &mut Tables<'static>,
+    keep: &'r mut Keep,
+    program: &'r Program,
+    slot: usize,
+) -> Tables<'r> {
+    keep.clear();
+    let mut tables: Tables<'r> = std::mem::take(spare);
+    tables.start(keep, program, slot);
+    tables
 }

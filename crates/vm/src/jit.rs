@@ -127,6 +127,8 @@ pub struct CompiledFunction {
     pub entry: Option<usize>,
     /// How many frames are live at once when it runs, its own included.
     pub height: usize,
+    /// What a call costs.
+    pub(crate) cost: u64,
 }
 
 /// Code that comes from one instruction.
@@ -241,7 +243,9 @@ pub fn compile(verified: &Verified) -> Result<Compiled, CompileError> {
             (true, false) => Some(start),
             (false, _) => None,
         };
-        functions.push(CompiledFunction { slot: shape.slots.start, code, entry, height: shape.height });
+        // Where calls look for frames themselves, how many it will be is not known.
+        let height = if shapes.deep { 1 } else { shape.height };
+        functions.push(CompiledFunction { slot: shape.slots.start, code, entry, height, cost: shape.cost });
     }
     linker.link()?;
     let entry = functions.first().and_then(|function| function.entry).unwrap_or_default();

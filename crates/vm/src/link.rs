@@ -29,14 +29,17 @@ use crate::program::Program;
 mod code;
 mod core;
 mod error;
+mod external;
+mod info;
+mod jumps;
+mod kconfig;
 mod maps;
 mod ops;
+mod values;
 
 pub use error::LoadError;
-
-/// Number of the helper that a call of a weak, missing kfunc is turned into. No helper has it, so
-/// a program that makes the call in spite of its own test is stopped.
-pub const POISON_CALL: i32 = i32::MIN;
+pub use kconfig::ConfigValue;
+pub use kconfig::Kconfig;
 
 /// Most slots of one linked program, as in Linux.
 pub const MAX_PROGRAM_SLOTS: usize = 1 << 20;
@@ -66,6 +69,8 @@ pub struct Module {
     pub btf: Arc<Btf>,
     /// What was accepted and has no effect, for the author to know.
     pub notes: Vec<String>,
+    /// When the module goes, its program arrays are emptied, as Linux does it when nobody has them open.
+    _tails: Tails,
 }
 
 /// A struct_ops variable.
@@ -89,11 +94,13 @@ pub struct OpsSet {
 pub struct LoadOptions {
     /// Threads that may run programs at once; see [`Map::new`].
     pub slots: usize,
+    /// What `.kconfig` variables hold.
+    pub kconfig: Kconfig,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { slots: 1 }
+        LoadOptions { slots: 1, kconfig: Kconfig::new() }
     }
 }
 
@@ -101,6 +108,12 @@ impl LoadOptions {
     /// Sets the number of threads that may run programs at once.
     pub fn with_slots(mut self, slots: usize) -> Self {
         self.slots = slots;
+        self
+    }
+
+    /// Sets what `.kconfig` variables hold.
+    pub fn with_kconfig(mut self, kconfig: Kconfig) -> Self {
+        self.kconfig = kconfig;
         self
     }
 }
@@ -117,6 +130,8 @@ enum Meaning {
     Data(usize),
     /// Map definitions.
     Maps,
+    /// Tables of jumps.
+    Jumps,
 }
 
 /// What one load works on.
@@ -130,6 +145,10 @@ struct Context<'d> {
     maps: Vec<Arc<Map>>,
     /// Index in `maps` by offset in `.maps`.
     map_at: HashMap<u64, usize>,
+    /// Offsets of `.kconfig` variables in their map, or why they have none.
+    kconfig: HashMap<String, Result<u32, &'static str>>,
+    /// The map.
+    kconfig_map: Option<usize>,
     notes: Vec<String>,
 }
 
@@ -143,16 +162,30 @@ impl Module {
         let object = Object::parse(bytes)?;
         check_duplicates(&object)?;
         let mut context = Context::new(object)?;
-        context.make_maps(options)?;
-        context.check_data()?;
+        let definitions = context.make_maps(options)?;
+        context.make_kconfig(options)?;
         let mut linker = code::Linker::new(&context, contract)?;
         linker.link_all()?;
+        context.check_data()?;
         let sets = ops::sets(&context, &mut linker, contract)?;
+        // Programs and the maps they are in refer to each other until the module is dropped, or here.
+        let tails = Tails(context.maps.clone());
+        values::fill(&context, &definitions, &mut linker)?;
         let (programs, more) = linker.finish();
         let license = context.object.section_of(SectionKind::License).map(|s| text(s.data));
         let Context { btf, maps, mut notes, .. } = context;
         notes.extend(more);
-        Ok(Module { programs, maps, sets, license, btf: Arc::new(btf), notes })
+        Ok(Module { programs, maps, sets, license, btf: Arc::new(btf), notes, _tails: tails })
+    }
+}
+
+/// Maps whose programs are taken out when this is dropped.
+#[derive(Debug)]
+struct Tails(Vec<Arc<Map>>);
+
+impl Drop for Tails {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|map| map.clear_programs());
     }
 }
 
@@ -207,11 +240,12 @@ impl<'d> Context<'d> {
             meanings.push(match section.kind {
                 kind if kind.is_code() => Meaning::Code,
                 SectionKind::Maps => Meaning::Maps,
+                SectionKind::JumpTables => Meaning::Jumps,
                 _ => Meaning::Nothing,
             });
         }
-        let (maps, map_at, notes) = Default::default();
-        Ok(Context { object, btf, ext, places, meanings, maps, map_at, notes })
+        let (maps, map_at, kconfig, kconfig_map, notes) = Default::default();
+        Ok(Context { object, btf, ext, places, meanings, maps, map_at, kconfig, kconfig_map, notes })
     }
 
     fn section(&self, index: usize) -> Option<&Section<'d>> {
@@ -228,16 +262,16 @@ impl<'d> Context<'d> {
         }
     }
 
-    /// Makes the maps of `.maps` and one for every data section.
-    fn make_maps(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
+    /// Makes the maps of `.maps` and one for every data section. Returns what `.maps` says.
+    fn make_maps(&mut self, options: &LoadOptions) -> Result<Vec<maps::Definition>, LoadError> {
         let found = maps::definitions(&self.btf, &self.object, &self.places)?;
         let mut room = MAX_MAP_BYTES;
-        for definition in found.definitions {
+        for definition in &found.definitions {
             room = room
                 .checked_sub(maps::footprint(&definition.spec, options.slots))
                 .ok_or(LoadError::TooLarge { what: "maps in bytes", limit: MAX_MAP_BYTES })?;
             self.map_at.insert(definition.offset, self.maps.len());
-            let map = Map::new(definition.spec, options.slots).map_err(|source| LoadError::Map {
+            let map = Map::new(definition.spec.clone(), options.slots).map_err(|source| LoadError::Map {
                 section: ".maps".to_owned(),
                 offset: definition.offset,
                 source,
@@ -261,15 +295,9 @@ impl<'d> Context<'d> {
                 return Err(LoadError::TooLarge { what: "maps", limit: MAX_ITEMS as u64 });
             }
             let spec = MapSpec {
-                name: section.name.to_owned(),
-                kind: MapKind::Array,
-                key_size: 4,
-                value_size,
-                max_entries: 1,
-                flags: 0,
-                key_type: 0,
                 value_type: types.get(section.name).copied().unwrap_or(0),
                 read_only: section.kind == SectionKind::RoData,
+                ..MapSpec::new(section.name, MapKind::Array, 4, value_size, 1)
             };
             let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
                 section: section.name.to_owned(),
@@ -282,13 +310,41 @@ impl<'d> Context<'d> {
             *meaning = Meaning::Data(self.maps.len());
             self.maps.push(map);
         }
+        Ok(found.definitions)
+    }
+
+    /// Makes the map of the `.kconfig` variables.
+    fn make_kconfig(&mut self, options: &LoadOptions) -> Result<(), LoadError> {
+        let weak = |name: &str| self.object.symbols.iter().any(|s| s.weak && s.name == name);
+        let found = kconfig::variables(&self.btf, &options.kconfig, weak);
+        self.kconfig = found.places;
+        let (Ok(value_size), false) = (u32::try_from(found.data.len()), found.data.is_empty()) else {
+            return Ok(());
+        };
+        self.btf.place(found.section, value_size, |name| {
+            self.kconfig.get(name).and_then(|place| place.ok()).map(|offset| (offset, 0))
+        });
+        let spec = MapSpec {
+            value_type: found.section,
+            read_only: true,
+            ..MapSpec::new(kconfig::NAME, MapKind::Array, 4, value_size, 1)
+        };
+        let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
+            section: kconfig::NAME.to_owned(),
+            offset: 0,
+            source,
+        })?;
+        map.init(&found.data);
+        self.kconfig_map = Some(self.maps.len());
+        self.maps.push(map);
         Ok(())
     }
 
-    /// Variables may not be initialised with addresses, but in sets.
+    /// Variables may not be initialised with addresses, but in sets and in the `values` of maps.
     fn check_data(&self) -> Result<(), LoadError> {
         for section in &self.object.sections {
-            if section.kind.is_code() || matches!(section.kind, SectionKind::StructOps { .. }) {
+            let addresses = matches!(section.kind, SectionKind::StructOps { .. } | SectionKind::Maps);
+            if section.kind.is_code() || addresses {
                 continue;
             }
             if let Some(relocation) = section.relocations.first() {

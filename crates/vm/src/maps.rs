@@ -6,23 +6,45 @@
 //!   pointer a program got from a lookup stays valid for the whole run.
 //! * A value is plain shared memory. A program that stores to it while somebody else reads it is seen
 //!   word by word, as with the kernel's maps. Removing an entry does not take the memory from
-//!   programs that hold a pointer; it may be reused for another key meanwhile.
+//!   programs that hold a pointer; it may be reused for another key meanwhile. What [`Map::lookup`]
+//!   copies is the value of its key, whatever other threads do to the map.
+//! * Lookups by key take no lock and write nothing that other threads read.
 //! * Operations fail with the error numbers of `linux/bpf.h` maps ([`MapError::errno`]).
 //!
-//! Keys and values are bytes here; what they mean is in the object's BTF ([`MapSpec::key_type`]).
+//! Keys and values are bytes here; what they mean is in the object's BTF ([`MapSpec::key_type`]), and
+//! [`Map::typed`] gives them as Rust types.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::mem::Window;
+use crate::program::Program;
 
 mod array;
+mod bloom;
 mod hash;
+mod lock;
+mod lpm;
+mod outer;
+mod programs;
+mod queue;
 mod ringbuf;
+mod spec;
+mod typed;
 
 use array::Array;
-use hash::Hash;
+use bloom::Bloom;
+use hash::{Change, Hash};
+pub(crate) use lock::Held;
+use lock::LOCK_SIZE;
+use lpm::Lpm;
+use outer::Outer;
+use programs::Programs;
+use queue::Queue;
 pub use ringbuf::{Reservation, RingBuf};
+pub use spec::{MapError, MapKind, MapSpec, UpdateMode, flags};
+pub use typed::Typed;
 
 /// Most memory one map may take, in bytes.
 pub const MAX_BYTES: u64 = 1 << 30;
@@ -30,162 +52,37 @@ pub const MAX_BYTES: u64 = 1 << 30;
 /// Most bytes of a hash key: what fits on a program's stack.
 pub const MAX_KEY_SIZE: u32 = 512;
 
-/// How an update treats an existing entry (`BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST` of `linux/bpf.h`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UpdateMode {
-    /// Make the entry or replace its value.
-    #[default]
-    Any,
-    /// Only make a new entry.
-    NoExist,
-    /// Only replace the value of an existing entry.
-    Exist,
-}
+/// Nodes an [`MapKind::InodeStorage`] has room for unless it is declared with another number.
+pub const INODE_STORAGE_ENTRIES: u32 = 1 << 16;
 
-impl UpdateMode {
-    /// From the number programs use; `None` for unknown flags.
-    pub fn from_flags(flags: u64) -> Option<UpdateMode> {
-        match flags {
-            0 => Some(UpdateMode::Any),
-            1 => Some(UpdateMode::NoExist),
-            2 => Some(UpdateMode::Exist),
-            _ => None,
-        }
-    }
-}
+/// Distance in bytes by which the values of two slots do not share memory the processor moves at once.
+const SLOT_ALIGN: u64 = 128;
 
-/// Map flags of `linux/bpf.h` that are understood.
-pub mod flags {
-    /// `BPF_F_NO_PREALLOC`: accepted; memory is untouched until used in any case.
-    pub const NO_PREALLOC: u32 = 1 << 0;
-    /// `BPF_F_RDONLY_PROG`: programs may not store to the values.
-    pub const RDONLY_PROG: u32 = 1 << 7;
-    /// `BPF_F_MMAPABLE`: accepted for arrays, where clang-built objects ask for it on data sections.
-    pub const MMAPABLE: u32 = 1 << 10;
-}
-
-/// Kinds of maps, numbered as `enum bpf_map_type` of `linux/bpf.h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum MapKind {
-    /// `BPF_MAP_TYPE_HASH`.
-    Hash = 1,
-    /// `BPF_MAP_TYPE_ARRAY`.
-    Array = 2,
-    /// `BPF_MAP_TYPE_PERCPU_ARRAY`.
-    PerCpuArray = 6,
-    /// `BPF_MAP_TYPE_RINGBUF`.
-    RingBuf = 27,
-}
-
-/// What an object declares of a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MapSpec {
-    /// Name of the C variable, or of the data section.
-    pub name: String,
-    /// Kind.
-    pub kind: MapKind,
-    /// Key length in bytes.
-    pub key_size: u32,
-    /// Value length in bytes.
-    pub value_size: u32,
-    /// Capacity in entries; in bytes for a ring buffer.
-    pub max_entries: u32,
-    /// `BPF_F_…` flags.
-    pub flags: u32,
-    /// BTF type of the key in the object's BTF, 0 if none.
-    pub key_type: u32,
-    /// BTF type of the value in the object's BTF, 0 if none.
-    pub value_type: u32,
-    /// Whether programs may not store to the values (`.rodata`).
-    pub read_only: bool,
-}
-
-impl MapSpec {
-    fn refuse(&self, reason: impl Into<String>) -> MapError {
-        MapError::Spec { name: self.name.clone(), reason: reason.into() }
-    }
-
-    /// Whether programs may store to the values.
-    pub fn programs_may_write(&self) -> bool {
-        !self.read_only && self.flags & flags::RDONLY_PROG == 0
-    }
-}
-
-/// Why a map cannot be made or used that way.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MapError {
-    /// The declaration cannot be honoured.
-    #[error("map `{name}`: {reason}")]
-    Spec {
-        /// The map.
-        name: String,
-        /// What is wrong, and the remedy.
-        reason: String,
-    },
-    /// A key has the wrong length.
-    #[error("key of {got} bytes where the map has keys of {expected}")]
-    KeySize {
-        /// Length given.
-        got: usize,
-        /// Length declared.
-        expected: usize,
-    },
-    /// A value has the wrong length.
-    #[error("value of {got} bytes where the map has values of {expected}")]
-    ValueSize {
-        /// Length given.
-        got: usize,
-        /// Length declared; for all slots of a per-CPU map together.
-        expected: usize,
-    },
-    /// There is no such entry.
-    #[error("no such entry")]
-    NotFound,
-    /// There is such an entry already.
-    #[error("the entry exists already")]
-    Exists,
-    /// The map holds as many entries as it was declared for, or the index is past the last one.
-    #[error("the map has no room for the entry")]
-    Full,
-    /// The kind of map cannot do that.
-    #[error("not possible with this kind of map")]
-    Unsupported,
-}
-
-impl MapError {
-    /// The error number programs get, positive.
-    pub fn errno(&self) -> i32 {
-        match self {
-            MapError::NotFound => ENOENT,
-            MapError::Exists => EEXIST,
-            MapError::Full => E2BIG,
-            _ => EINVAL,
-        }
-    }
-}
-
-const ENOENT: i32 = 2;
-const E2BIG: i32 = 7;
-const EEXIST: i32 = 17;
-const EINVAL: i32 = 22;
+/// Bytes of a key of an [`MapKind::InodeStorage`].
+const NODE_SIZE: u32 = 8;
 
 /// A map. Shared between the programs of an object and its embedder by [`Arc`].
-#[derive(Debug)]
 pub struct Map {
     spec: MapSpec,
+    id: u32,
+    slots: usize,
+    per_cpu: bool,
     store: Store,
 }
 
-#[derive(Debug)]
 enum Store {
     Array(Array),
     Hash(Hash),
+    Lpm(Lpm),
+    Queue(Queue),
+    Bloom(Bloom),
     RingBuf(RingBuf),
+    Outer(Outer),
+    Programs(Programs),
 }
 
-/// The values of a map in memory: one every `stride` bytes, each `value_size` long.
+/// The values of a map in memory: one every `stride` bytes, each `value_size` long. Value `n` of an array
+/// is entry `n`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Values<'r> {
     /// All of them.
@@ -194,20 +91,42 @@ pub(crate) struct Values<'r> {
     pub(crate) stride: usize,
     /// Length of one value in bytes.
     pub(crate) value_size: usize,
+    /// Where in each value its spin lock is.
+    pub(crate) lock: Option<u32>,
 }
 
 impl<'r> Values<'r> {
-    /// The value that covers `len` bytes at `addr`.
+    /// The part of a value around `len` bytes at `addr` that is memory to programs: the spin lock is not.
     pub(crate) fn find(&self, addr: u64, len: usize) -> Option<Window<'r>> {
+        let (start, off) = self.place(addr)?;
+        let end = off.checked_add(len)?;
+        if end > self.value_size {
+            return None;
+        }
+        let (from, to) = match self.lock.map(|lock| lock as usize) {
+            None => (0, self.value_size),
+            Some(lock) if end <= lock => (0, lock),
+            Some(lock) if off >= lock + LOCK_SIZE => (lock + LOCK_SIZE, self.value_size),
+            Some(_) => return None,
+        };
+        self.window.sub(start + from, to - from)
+    }
+
+    /// The spin lock at `addr`, if there is one.
+    pub(crate) fn lock_at(&self, addr: u64) -> Option<Window<'r>> {
+        let (start, off) = self.place(addr)?;
+        let lock = self.lock? as usize;
+        (off == lock).then_some(())?;
+        self.window.sub(start + lock, LOCK_SIZE)
+    }
+
+    /// Where the value at `addr` starts, and the distance from there.
+    fn place(&self, addr: u64) -> Option<(usize, usize)> {
         let off = usize::try_from(addr.wrapping_sub(self.window.addr())).ok()?;
         if off >= self.window.len() {
             return None;
         }
-        let start = off - off % self.stride;
-        if (off - start).checked_add(len)? > self.value_size {
-            return None;
-        }
-        self.window.sub(start, self.value_size)
+        Some((off - off % self.stride, off % self.stride))
     }
 }
 
@@ -218,24 +137,34 @@ impl Map {
     /// # Errors
     ///
     /// [`MapError::Spec`] when sizes, capacity or flags cannot be honoured.
-    pub fn new(spec: MapSpec, slots: usize) -> Result<Arc<Map>, MapError> {
-        let mut known = flags::RDONLY_PROG;
-        match spec.kind {
-            MapKind::Hash => known |= flags::NO_PREALLOC,
-            MapKind::Array => known |= flags::MMAPABLE,
-            MapKind::PerCpuArray => {}
-            MapKind::RingBuf => known = 0,
-        }
-        if spec.flags & !known != 0 {
-            return Err(spec.refuse(format!("flags {:#x} are not supported", spec.flags & !known)));
-        }
+    pub fn new(mut spec: MapSpec, slots: usize) -> Result<Arc<Map>, MapError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        spec.check()?;
+        let slots = if spec.kind.is_per_cpu() { slots.max(1) } else { 1 };
         let store = match spec.kind {
-            MapKind::Array => Store::Array(Array::new(&spec, 1)?),
-            MapKind::PerCpuArray => Store::Array(Array::new(&spec, slots.max(1))?),
-            MapKind::Hash => Store::Hash(Hash::new(&spec)?),
+            MapKind::Array | MapKind::PerCpuArray => Store::Array(Array::new(&spec, slots)?),
+            MapKind::Hash | MapKind::PerCpuHash => {
+                Store::Hash(Hash::new(&spec, spec.key_size, slots, false)?)
+            }
+            MapKind::LruHash | MapKind::LruPerCpuHash => {
+                Store::Hash(Hash::new(&spec, spec.key_size, slots, true)?)
+            }
+            MapKind::InodeStorage => {
+                spec.check_size("key", spec.key_size, 4)?;
+                if spec.max_entries == 0 {
+                    spec.max_entries = INODE_STORAGE_ENTRIES;
+                }
+                Store::Hash(Hash::new(&spec, NODE_SIZE, slots, true)?)
+            }
+            MapKind::LpmTrie => Store::Lpm(Lpm::new(&spec)?),
+            MapKind::Queue | MapKind::Stack => Store::Queue(Queue::new(&spec)?),
+            MapKind::Bloom => Store::Bloom(Bloom::new(&spec)?),
             MapKind::RingBuf => Store::RingBuf(RingBuf::new(&spec)?),
+            MapKind::ArrayOfMaps | MapKind::HashOfMaps => Store::Outer(Outer::new(&spec)?),
+            MapKind::ProgArray => Store::Programs(Programs::new(&spec)?),
         };
-        Ok(Arc::new(Map { spec, store }))
+        let per_cpu = spec.kind.is_per_cpu();
+        Ok(Arc::new(Map { spec, id: NEXT.fetch_add(1, Ordering::Relaxed), slots, per_cpu, store }))
     }
 
     /// What was declared.
@@ -243,12 +172,14 @@ impl Map {
         &self.spec
     }
 
+    /// A number no other map of the process has, unless there were four thousand million.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     /// How many values each entry has: the threads of a per-CPU map, else one.
     pub fn slots(&self) -> usize {
-        match &self.store {
-            Store::Array(array) => array.slots(),
-            _ => 1,
-        }
+        self.slots
     }
 
     /// Fills a one-entry array (a data section) from its first byte on. What does not fit is left
@@ -274,14 +205,27 @@ impl Map {
     }
 
     /// The value of an entry, as a program running in `slot` may use it. `None` when there is no such
-    /// entry or `key` has the wrong length.
+    /// entry or `key` has the wrong length, and in maps whose entries have no address.
+    #[inline]
     pub fn value(&self, key: &[u8], slot: usize) -> Option<Window<'_>> {
-        let value = match &self.store {
+        self.found(key, slot).map(|value| self.for_programs(value))
+    }
+
+    /// The address of the value of an entry, or 0: what `bpf_map_lookup_elem` returns in `slot`. The
+    /// address is good for as long as the map.
+    #[inline]
+    pub fn address(&self, key: &[u8], slot: usize) -> u64 {
+        self.found(key, slot).map_or(0, |value| value.addr())
+    }
+
+    #[inline]
+    fn found(&self, key: &[u8], slot: usize) -> Option<Window<'_>> {
+        match &self.store {
+            Store::Hash(hash) => hash.value(key, self.own(slot)),
             Store::Array(array) => array.value(array.index(key)?, self.own(slot)),
-            Store::Hash(hash) => hash.value(key),
-            Store::RingBuf(_) => None,
-        };
-        value.map(|value| self.for_programs(value))
+            Store::Lpm(lpm) => lpm.value(key),
+            _ => None,
+        }
     }
 
     /// The ring buffer, if the map is one.
@@ -292,89 +236,105 @@ impl Map {
         }
     }
 
-    /// All values a program running in `slot` may reach, for the interpreter's address check.
+    /// All values a program running in `slot` may reach.
     pub(crate) fn values(&self, slot: usize) -> Option<Values<'_>> {
         let values = match &self.store {
             Store::Array(array) => array.values(self.own(slot)),
-            Store::Hash(hash) => Some(hash.values()),
-            Store::RingBuf(_) => None,
+            Store::Hash(hash) => hash.values(self.own(slot)),
+            Store::Lpm(lpm) => lpm.values(),
+            _ => None,
         };
         values.map(|values| Values { window: self.for_programs(values.window), ..values })
     }
 
     /// The slot whose values a program running in `slot` uses: those of a map that is not per-CPU are
     /// everybody's.
+    #[inline]
     fn own(&self, slot: usize) -> usize {
-        if self.spec.kind == MapKind::PerCpuArray { slot } else { 0 }
+        if self.per_cpu { slot } else { 0 }
     }
 
     fn for_programs<'a>(&self, window: Window<'a>) -> Window<'a> {
         if self.spec.programs_may_write() { window } else { window.read_only() }
     }
 
+    /// Length of a key in bytes, as [`Map::lookup`] takes it.
+    pub fn key_len(&self) -> usize {
+        match &self.store {
+            Store::Hash(hash) => hash.key_size(),
+            _ => self.spec.key_size as usize,
+        }
+    }
+
     /// Length of what [`Map::lookup`] gives and [`Map::update`] takes.
     fn full_value_size(&self) -> usize {
-        self.spec.value_size as usize * self.slots()
+        self.spec.value_size as usize * self.slots
     }
 
     fn check_key(&self, key: &[u8]) -> Result<(), MapError> {
-        let expected = self.spec.key_size as usize;
+        let expected = self.key_len();
         if key.len() == expected { Ok(()) } else { Err(MapError::KeySize { got: key.len(), expected }) }
     }
 
+    fn check_value(&self, got: usize, expected: usize) -> Result<(), MapError> {
+        if got == expected { Ok(()) } else { Err(MapError::ValueSize { got, expected }) }
+    }
+
     /// A copy of an entry's value; for a per-CPU map the values of all slots one after the other,
-    /// without padding.
+    /// without padding. Of a prefix trie the value of the longest prefix, of a queue or stack the one
+    /// that is next, which has an empty key. A value with a spin lock is copied under it.
     pub fn lookup(&self, key: &[u8]) -> Option<Vec<u8>> {
         match &self.store {
             Store::Array(array) => {
                 let index = array.index(key)?;
                 let mut out = Vec::with_capacity(self.full_value_size());
-                for slot in 0..array.slots() {
-                    out.extend_from_slice(&array.value(index, slot)?.to_vec());
-                }
-                Some(out)
+                (0..self.slots).all(|slot| array.copy(index, slot, &mut out)).then_some(out)
             }
-            Store::Hash(hash) => hash.lookup(key),
-            Store::RingBuf(_) => None,
+            Store::Hash(hash) => hash.lookup(key, None),
+            Store::Lpm(lpm) => lpm.lookup(key),
+            Store::Queue(_) if key.is_empty() => self.peek().ok(),
+            _ => None,
         }
     }
 
     /// A copy of the value one slot has; of a map that is not per-CPU slot 0 is the value.
     pub fn lookup_slot(&self, key: &[u8], slot: usize) -> Option<Vec<u8>> {
         match &self.store {
-            Store::Array(array) => array.value(array.index(key)?, slot).map(|value| value.to_vec()),
-            Store::Hash(hash) if slot == 0 => hash.lookup(key),
+            Store::Array(array) => {
+                let mut out = Vec::new();
+                array.copy(array.index(key)?, slot, &mut out).then_some(out)
+            }
+            Store::Hash(hash) => hash.lookup(key, Some(slot)),
+            _ if slot == 0 => self.lookup(key),
             _ => None,
         }
     }
 
     /// Sets an entry. For a per-CPU map `value` holds the values of all slots as [`Map::lookup`]
-    /// gives them.
+    /// gives them. A value with a spin lock is set under it.
     ///
     /// # Errors
     ///
     /// Wrong lengths; [`MapError::Exists`] and [`MapError::NotFound`] as `mode` asks;
-    /// [`MapError::Full`] when there is no room or the index is past the last;
-    /// [`MapError::Unsupported`] for a ring buffer.
+    /// [`MapError::Full`] (of a prefix trie [`MapError::NoSpace`]) when there is no room or the index is
+    /// past the last; [`MapError::Unsupported`] where there are no keys, or no bytes as values.
     pub fn update(&self, key: &[u8], value: &[u8], mode: UpdateMode) -> Result<(), MapError> {
         self.check_key(key)?;
-        let expected = self.full_value_size();
-        if value.len() != expected {
-            return Err(MapError::ValueSize { got: value.len(), expected });
-        }
+        self.check_value(value.len(), self.full_value_size())?;
+        let value = Window::from_bytes(value);
         match &self.store {
             Store::Array(array) => {
-                let index = array.index(key).ok_or(MapError::Full)?;
-                if mode == UpdateMode::NoExist {
-                    return Err(MapError::Exists);
-                }
-                for (slot, part) in value.chunks_exact(self.spec.value_size as usize).enumerate() {
-                    array.set(index, slot, Window::from_bytes(part))?;
+                let index = Self::array_index(array, key, mode)?;
+                let size = self.spec.value_size as usize;
+                for slot in 0..self.slots {
+                    let part = value.sub(slot * size, size).ok_or(MapError::Full)?;
+                    array.set(index, slot, part, true)?;
                 }
                 Ok(())
             }
-            Store::Hash(hash) => hash.update(key, Window::from_bytes(value), mode),
-            Store::RingBuf(_) => Err(MapError::Unsupported),
+            Store::Hash(hash) => hash.update(key, Change::All(value), mode, true).map(|_| ()),
+            Store::Lpm(lpm) => lpm.update(key, value, mode),
+            _ => Err(MapError::Unsupported),
         }
     }
 
@@ -390,45 +350,254 @@ impl Map {
         mode: UpdateMode,
         slot: usize,
     ) -> Result<(), MapError> {
-        self.check_key(key)?;
-        let expected = self.spec.value_size as usize;
-        if value.len() != expected {
-            return Err(MapError::ValueSize { got: value.len(), expected });
-        }
-        match &self.store {
-            Store::Array(array) => {
-                let index = array.index(key).ok_or(MapError::Full)?;
-                if mode == UpdateMode::NoExist {
-                    return Err(MapError::Exists);
-                }
-                array.set(index, self.own(slot), value)
-            }
-            Store::Hash(hash) => hash.update(key, value, mode),
-            Store::RingBuf(_) => Err(MapError::Unsupported),
-        }
+        self.store(key, value, mode, slot, false)
     }
 
-    /// Removes an entry.
+    /// As [`Map::update_slot`] with the flags of `bpf_map_update_elem`.
     ///
     /// # Errors
     ///
-    /// [`MapError::NotFound`]; [`MapError::Unsupported`] for arrays and ring buffers.
+    /// As [`Map::update`], and [`MapError::Flags`].
+    pub fn update_flags(
+        &self,
+        key: &[u8],
+        value: Window<'_>,
+        flags: u64,
+        slot: usize,
+    ) -> Result<(), MapError> {
+        let locked = flags & spec::UPDATE_LOCKED != 0;
+        let mode = UpdateMode::from_flags(flags & !spec::UPDATE_LOCKED);
+        let mode = mode.filter(|_| !locked || self.spec.lock.is_some()).ok_or(MapError::Flags { flags })?;
+        self.store(key, value, mode, slot, locked)
+    }
+
+    fn store(
+        &self,
+        key: &[u8],
+        value: Window<'_>,
+        mode: UpdateMode,
+        slot: usize,
+        locked: bool,
+    ) -> Result<(), MapError> {
+        self.check_key(key)?;
+        self.check_value(value.len(), self.spec.value_size as usize)?;
+        let slot = self.own(slot);
+        if slot >= self.slots {
+            return Err(MapError::Full);
+        }
+        match &self.store {
+            Store::Array(array) => array.set(Self::array_index(array, key, mode)?, slot, value, locked),
+            Store::Hash(hash) => hash.update(key, Change::Slot(slot, value), mode, locked).map(|_| ()),
+            Store::Lpm(lpm) => lpm.update(key, value, mode),
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// The index of an entry to be changed.
+    fn array_index(array: &Array, key: &[u8], mode: UpdateMode) -> Result<usize, MapError> {
+        let index = array.index(key).ok_or(MapError::Full)?;
+        if mode == UpdateMode::NoExist { Err(MapError::Exists) } else { Ok(index) }
+    }
+
+    /// Removes an entry; of a map of maps or of programs, what the entry has.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::NotFound`]; [`MapError::Unsupported`] for arrays of bytes and where there are no keys.
     pub fn delete(&self, key: &[u8]) -> Result<(), MapError> {
         self.check_key(key)?;
         match &self.store {
             Store::Hash(hash) => hash.delete(key),
+            Store::Lpm(lpm) => lpm.delete(key),
+            Store::Outer(outer) => outer.remove(key),
+            Store::Programs(programs) => programs.remove(key),
             _ => Err(MapError::Unsupported),
         }
     }
 
     /// The keys of all entries, in no particular order for a hash. Entries made or removed meanwhile
-    /// may be missing or included.
+    /// may be missing or included. Of a map of maps or of programs, the keys that have one.
     pub fn keys(&self) -> Vec<Vec<u8>> {
         match &self.store {
             Store::Array(_) => (0..self.spec.max_entries).map(|i| i.to_ne_bytes().to_vec()).collect(),
             Store::Hash(hash) => hash.keys(),
-            Store::RingBuf(_) => Vec::new(),
+            Store::Lpm(lpm) => lpm.hash().keys(),
+            Store::Outer(outer) => outer.keys(),
+            Store::Programs(programs) => programs.keys(),
+            _ => Vec::new(),
         }
+    }
+
+    /// How many values a queue or stack holds, or entries any other map has.
+    pub fn count(&self) -> usize {
+        match &self.store {
+            Store::Queue(queue) => queue.len(),
+            Store::Hash(hash) => hash.len(),
+            Store::Lpm(lpm) => lpm.hash().len(),
+            Store::Array(_) => self.spec.max_entries as usize,
+            _ => self.keys().len(),
+        }
+    }
+
+    /// One more than the last position at which [`Map::at`] can find an entry now.
+    pub(crate) fn positions(&self) -> usize {
+        match &self.store {
+            Store::Array(_) => self.spec.max_entries as usize,
+            Store::Hash(hash) => hash.positions(),
+            _ => 0,
+        }
+    }
+
+    /// The entry at a position, if there is one: writes its key to `key` and returns the value of a program
+    /// running in `slot`.
+    pub(crate) fn at(&self, position: usize, key: Window<'_>, slot: usize) -> Option<Window<'_>> {
+        let slot = self.own(slot);
+        let (value, written) = match &self.store {
+            Store::Array(array) => {
+                let index = u32::try_from(position).ok()?;
+                (array.value(position, slot)?, key.write(0, &index.to_ne_bytes()))
+            }
+            Store::Hash(hash) => {
+                let mut bytes = [0; MAX_KEY_SIZE as usize];
+                let bytes = bytes.get_mut(..hash.key_size())?;
+                let entry = hash.at(position, bytes)?;
+                (hash.value_of(entry, slot)?, key.write(0, bytes))
+            }
+            _ => return None,
+        };
+        written.then(|| self.for_programs(value))
+    }
+
+    /// Adds a value to a queue, stack or Bloom filter. A queue or stack that is full drops the oldest
+    /// value if `replace`.
+    ///
+    /// # Errors
+    ///
+    /// A wrong length; [`MapError::Full`]; [`MapError::Unsupported`] for other kinds of map, and to replace
+    /// in a Bloom filter.
+    pub fn push(&self, value: &[u8], replace: bool) -> Result<(), MapError> {
+        self.push_window(Window::from_bytes(value), replace)
+    }
+
+    pub(crate) fn push_window(&self, value: Window<'_>, replace: bool) -> Result<(), MapError> {
+        self.check_value(value.len(), self.spec.value_size as usize)?;
+        match &self.store {
+            Store::Queue(queue) => queue.push(value, replace),
+            Store::Bloom(bloom) if !replace => {
+                bloom.add(value);
+                Ok(())
+            }
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// Takes the next value of a queue or stack.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::NotFound`] when there is none, [`MapError::Unsupported`] for other kinds of map.
+    pub fn pop(&self) -> Result<Vec<u8>, MapError> {
+        self.next(true)
+    }
+
+    /// A copy of the next value of a queue or stack.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::pop`].
+    pub fn peek(&self) -> Result<Vec<u8>, MapError> {
+        self.next(false)
+    }
+
+    fn next(&self, take: bool) -> Result<Vec<u8>, MapError> {
+        let mut value = vec![0; self.spec.value_size as usize];
+        let cells = std::cell::Cell::from_mut(value.as_mut_slice()).as_slice_of_cells();
+        self.next_window(Window::from_cells(cells), take)?;
+        Ok(value)
+    }
+
+    pub(crate) fn next_window(&self, to: Window<'_>, take: bool) -> Result<(), MapError> {
+        match &self.store {
+            Store::Queue(queue) => queue.next(to, take),
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// Whether a Bloom filter may have a value.
+    ///
+    /// # Errors
+    ///
+    /// A wrong length; [`MapError::Unsupported`] for other kinds of map.
+    pub fn may_have(&self, value: &[u8]) -> Result<bool, MapError> {
+        self.may_have_window(Window::from_bytes(value))
+    }
+
+    pub(crate) fn may_have_window(&self, value: Window<'_>) -> Result<bool, MapError> {
+        self.check_value(value.len(), self.spec.value_size as usize)?;
+        match &self.store {
+            Store::Bloom(bloom) => Ok(bloom.has(value)),
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// The map an entry of a map of maps has.
+    pub fn inner(&self, key: &[u8]) -> Option<Arc<Map>> {
+        match &self.store {
+            Store::Outer(outer) => outer.get(key),
+            _ => None,
+        }
+    }
+
+    /// Puts a map in a map of maps. Programs that found the one that was there keep it to the end of their
+    /// run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::update`]; [`MapError::NotLikeInner`]; [`MapError::Unsupported`] for other kinds of map.
+    pub fn set_inner(&self, key: &[u8], map: Arc<Map>, mode: UpdateMode) -> Result<(), MapError> {
+        self.check_key(key)?;
+        match &self.store {
+            Store::Outer(outer) => outer.set(key, map, mode),
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// The program an entry of a program array has.
+    pub fn program(&self, index: u32) -> Option<Arc<Program>> {
+        match &self.store {
+            Store::Programs(programs) => programs.get(index),
+            _ => None,
+        }
+    }
+
+    /// Puts a program in a program array. It must take the same context as those that go on with it.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Full`] when the index is past the last; [`MapError::Unsupported`] for other kinds of
+    /// map.
+    pub fn set_program(&self, index: u32, program: Arc<Program>) -> Result<(), MapError> {
+        match &self.store {
+            Store::Programs(programs) => programs.set(index, program),
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// Takes all programs out of a program array; other kinds of map are left alone. Programs and their
+    /// maps refer to each other, and this is what ends it.
+    pub(crate) fn clear_programs(&self) {
+        if let Store::Programs(programs) = &self.store {
+            programs.clear();
+        }
+    }
+
+    /// The entries as Rust types: `K` of the key's length, `V` of the value's.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::KeySize`] and [`MapError::ValueSize`] when the types have other lengths.
+    pub fn typed<K, V>(&self) -> Result<Typed<'_, K, V>, MapError> {
+        Typed::new(self)
     }
 
     /// Hands every finished record of a ring buffer to `each`, oldest first, and frees it. Returns
@@ -443,9 +612,15 @@ impl Map {
     }
 }
 
+impl std::fmt::Debug for Map {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Map").field("spec", &self.spec).field("slots", &self.slots).finish_non_exhaustive()
+    }
+}
+
 /// Words for `count` values of `size` bytes each, and the distance between two of them.
 fn layout(spec: &MapSpec, size: u64, count: u64) -> Result<(usize, usize), MapError> {
-    let stride = size.next_multiple_of(8);
+    let stride = size.saturating_add(7) / 8 * 8;
     let bytes = stride.saturating_mul(count);
     if bytes > MAX_BYTES {
         return Err(spec.refuse(format!(
@@ -456,117 +631,4 @@ fn layout(spec: &MapSpec, size: u64, count: u64) -> Result<(usize, usize), MapEr
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn spec(kind: MapKind, key_size: u32, value_size: u32, max_entries: u32) -> MapSpec {
-        MapSpec {
-            name: "m".into(),
-            kind,
-            key_size,
-            value_size,
-            max_entries,
-            flags: 0,
-            key_type: 0,
-            value_type: 0,
-            read_only: false,
-        }
-    }
-
-    #[test]
-    fn declarations_that_cannot_be_honoured_say_why() {
-        for (spec, words) in [
-            (spec(MapKind::Array, 8, 8, 1), "key"),
-            (spec(MapKind::Array, 4, 0, 1), "value"),
-            (spec(MapKind::Array, 4, 8, 0), "max_entries"),
-            (spec(MapKind::Array, 4, 4096, 1 << 20), "more than"),
-            (spec(MapKind::Hash, 0, 8, 1), "key"),
-            (spec(MapKind::Hash, 513, 8, 1), "key"),
-            (spec(MapKind::Hash, 4, 0, 1), "value"),
-            (spec(MapKind::Hash, 4, 8, u32::MAX), "more than"),
-            (spec(MapKind::RingBuf, 0, 0, 5000), "power of two"),
-            (spec(MapKind::RingBuf, 0, 0, 2048), "4096"),
-            (spec(MapKind::RingBuf, 4, 0, 4096), "key"),
-            (MapSpec { flags: 1 << 20, ..spec(MapKind::Array, 4, 8, 1) }, "0x100000"),
-        ] {
-            let error = Map::new(spec, 1).unwrap_err().to_string();
-            assert!(error.starts_with("map `m`: ") && error.contains(words), "{error}");
-        }
-    }
-
-    #[test]
-    fn only_values_are_found_not_what_lies_between() {
-        let map = Map::new(spec(MapKind::Array, 4, 5, 3), 1).unwrap();
-        let values = map.values(0).unwrap();
-        let base = values.window.addr();
-        assert!(values.find(base + 8, 5).is_some());
-        assert!(values.find(base + 8 + 4, 1).is_some());
-        assert!(values.find(base + 8 + 4, 2).is_none());
-        assert!(values.find(base + 8 + 5, 1).is_none());
-        assert!(values.find(base + 24, 1).is_none());
-        assert!(values.find(base.wrapping_sub(1), 1).is_none());
-    }
-
-    #[test]
-    fn arrays_follow_the_kernel() {
-        let map = Map::new(spec(MapKind::Array, 4, 4, 2), 4).unwrap();
-        let one = 1u32.to_ne_bytes();
-        let two = 2u32.to_ne_bytes();
-        assert_eq!(map.lookup(&one).unwrap(), [0; 4]);
-        assert_eq!(map.lookup(&two), None);
-        assert_eq!(map.update(&two, &[1; 4], UpdateMode::Any), Err(MapError::Full));
-        assert_eq!(map.update(&one, &[1; 4], UpdateMode::NoExist), Err(MapError::Exists));
-        assert_eq!(
-            map.update(&one, &[1; 5], UpdateMode::Any),
-            Err(MapError::ValueSize { got: 5, expected: 4 })
-        );
-        assert_eq!(
-            map.update(&[1], &[1; 4], UpdateMode::Any),
-            Err(MapError::KeySize { got: 1, expected: 4 })
-        );
-        assert_eq!(map.update(&one, &[9; 4], UpdateMode::Exist), Ok(()));
-        assert_eq!(map.lookup(&one).unwrap(), [9; 4]);
-        assert_eq!(map.delete(&one), Err(MapError::Unsupported));
-        assert_eq!(map.keys().len(), 2);
-        assert!(map.single_value().is_none());
-        assert_eq!(map.consume(|_| ()), 0);
-    }
-
-    #[test]
-    fn every_slot_reaches_the_values_of_a_plain_array() {
-        let map = Map::new(spec(MapKind::Array, 4, 8, 2), 1).unwrap();
-        let key = 1u32.to_ne_bytes();
-        let window = Window::from_bytes(&[7; 8]);
-        assert_eq!(map.update_slot(&key, window, UpdateMode::Any, 3), Ok(()));
-        assert_eq!(map.value(&key, 5).unwrap().to_vec(), [7; 8]);
-        assert!(map.values(5).is_some());
-    }
-
-    #[test]
-    fn a_value_per_slot() {
-        let map = Map::new(spec(MapKind::PerCpuArray, 4, 2, 2), 3).unwrap();
-        let key = 1u32.to_ne_bytes();
-        assert_eq!(map.update(&key, &[1, 1, 2, 2, 3, 3], UpdateMode::Any), Ok(()));
-        assert_eq!(map.lookup_slot(&key, 1).unwrap(), [2, 2]);
-        assert_eq!(map.lookup_slot(&key, 3), None);
-        let window = Window::from_bytes(&[7, 7]);
-        assert_eq!(map.update_slot(&key, window, UpdateMode::Any, 2), Ok(()));
-        assert_eq!(map.lookup(&key).unwrap(), [1, 1, 2, 2, 7, 7]);
-        // A program in one slot does not reach the values of another.
-        let mine = map.values(1).unwrap();
-        let theirs = map.value(&key, 0).unwrap();
-        assert!(mine.find(theirs.addr(), 1).is_none());
-        assert!(map.values(3).is_none());
-    }
-
-    #[test]
-    fn data_sections() {
-        let map = Map::new(MapSpec { read_only: true, ..spec(MapKind::Array, 4, 6, 1) }, 1).unwrap();
-        map.init(&[1, 2, 3]);
-        let value = map.single_value().unwrap();
-        assert_eq!(value.to_vec(), [1, 2, 3, 0, 0, 0]);
-        assert!(!value.write(0, &[1]));
-        map.init(&[5; 100]);
-        assert_eq!(value.to_vec(), [5; 6]);
-    }
-}
+pub(crate) mod tests;

@@ -132,6 +132,7 @@ impl<'r> Window<'r> {
     /// # Panics
     ///
     /// If the words hold fewer than `len` bytes.
+    #[inline]
     pub fn from_shared(words: &'r [AtomicU64], len: usize) -> Self {
         assert!(len <= size_of_val(words), "window longer than its memory");
         Window { ptr: words.as_ptr().cast_mut().cast(), len, kind: Kind::ReadWrite, life: PhantomData }
@@ -176,6 +177,7 @@ impl<'r> Window<'r> {
     }
 
     /// The address programs see.
+    #[inline]
     pub fn addr(&self) -> u64 {
         self.ptr as u64
     }

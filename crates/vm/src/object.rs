@@ -47,6 +47,8 @@ pub enum SectionKind {
     RoData,
     /// `.bss`, `.bss.*`: zeroed variables.
     Bss,
+    /// `.jumptables`: where indirect jumps go.
+    JumpTables,
     /// `license`.
     License,
     /// `version`, which nothing reads any more.
@@ -154,6 +156,8 @@ pub struct Symbol<'d> {
     pub weak: bool,
     /// Whether other objects can see it.
     pub global: bool,
+    /// Whether only those it is linked with can (`STV_HIDDEN`, `STV_INTERNAL`).
+    pub hidden: bool,
 }
 
 /// A parsed object, borrowing from its bytes.
@@ -166,10 +170,11 @@ pub struct Object<'d> {
 }
 
 /// Purposes of sections with fixed names.
-const NAMED: [(&str, SectionKind); 7] = [
+const NAMED: [(&str, SectionKind); 8] = [
     (".struct_ops", SectionKind::StructOps { link: false }),
     (".struct_ops.link", SectionKind::StructOps { link: true }),
     (".maps", SectionKind::Maps),
+    (".jumptables", SectionKind::JumpTables),
     ("license", SectionKind::License),
     ("version", SectionKind::Version),
     (".BTF", SectionKind::Btf),
@@ -363,6 +368,7 @@ fn read_symbols<'d>(
             size: entry.st_size(Le),
             weak: entry.st_bind() == elf::STB_WEAK,
             global: matches!(entry.st_bind(), elf::STB_WEAK | elf::STB_GLOBAL),
+            hidden: matches!(entry.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL),
         });
     }
     Ok(symbols)

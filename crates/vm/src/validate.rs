@@ -48,8 +48,8 @@ pub enum InsnProblem {
     /// `callx`: a call of the address in a register.
     #[error("call through a register is not supported; build with -O2 so that calls are direct")]
     CallThroughRegister,
-    /// `gotox`: a jump to the address in a register.
-    #[error("indirect jump is not supported; build with -fno-jump-tables or -mcpu=v3")]
+    /// `gotox`, a jump to the address in a register, in a function without a table of jumps.
+    #[error("indirect jump without a jump table; use switch for it, or build with -mcpu=v3")]
     IndirectJump,
     /// A move between address spaces, used with arenas.
     #[error("addr_space_cast is not supported; arenas do not exist here")]
@@ -107,7 +107,7 @@ pub struct InsnError {
 }
 
 /// Checks the first (or only) slot of one instruction: RFC 9669 with all conformance groups but
-/// `packet`, the v4 additions, load-acquire and store-release, and `may_goto`.
+/// `packet`, the v4 additions, load-acquire and store-release, `may_goto` and `gotox`.
 ///
 /// The meanings of `src` in 64-bit immediate loads and calls are those of linked programs:
 /// [`pseudo`].
@@ -207,7 +207,12 @@ fn check_fields(insn: Insn) -> Result<bool, InsnProblem> {
         class @ (op::JMP | op::JMP32) => {
             match code & 0xf0 {
                 op::JA if register => {
-                    return Err(if class == op::JMP { InsnProblem::IndirectJump } else { unknown });
+                    if class != op::JMP {
+                        return Err(unknown);
+                    }
+                    zero("src", i32::from(src))?;
+                    zero("off", i32::from(off))?;
+                    zero("imm", imm)?;
                 }
                 op::JA => {
                     zero("dst", i32::from(dst))?;
@@ -292,7 +297,7 @@ pub fn target(slot: usize, insn: Insn) -> Option<i64> {
     let distance = match insn.class() {
         op::JMP | op::JMP32 => match insn.code {
             op::CALL_IMM if insn.src == pseudo::CALL_LOCAL => i64::from(insn.imm),
-            op::CALL_IMM | op::CALLX | op::EXIT_INSN => return None,
+            op::CALL_IMM | op::CALLX | op::EXIT_INSN | op::GOTOX => return None,
             op::GOTOL => i64::from(insn.imm),
             _ => i64::from(insn.off),
         },
@@ -306,7 +311,7 @@ pub fn target(slot: usize, insn: Insn) -> Option<i64> {
 /// and does not land inside a 64-bit immediate load, every local call and function address is the
 /// start of one of `functions`, every function ends in `exit` or an unconditional jump.
 ///
-/// Indices into the program's maps and kfuncs and helper numbers are not looked at.
+/// Indices into the program's maps and kfuncs, helper numbers and jump tables are not looked at.
 ///
 /// # Errors
 ///
@@ -346,7 +351,7 @@ fn check_function(body: &[Insn], start: usize, functions: &[Function]) -> Result
             index += 1;
         }
     }
-    if !body.get(last).is_some_and(|i| matches!(i.code, op::EXIT_INSN | op::GOTO | op::GOTOL)) {
+    if !body.get(last).is_some_and(|i| matches!(i.code, op::EXIT_INSN | op::GOTO | op::GOTOL | op::GOTOX)) {
         return Err(at(last, InsnProblem::FallsOffEnd));
     }
     // Second pass: where they lead.
@@ -378,16 +383,16 @@ mod tests {
     use crate::asm::assemble;
 
     /// All opcodes of RFC 9669 (its table in appendix A) but the packet group and `callx`, and
-    /// `may_goto` of Linux.
+    /// `may_goto` and `gotox` of Linux.
     const OPCODES: &[u8] = &[
-        0x04, 0x05, 0x06, 0x07, 0x0c, 0x0f, 0x14, 0x15, 0x16, 0x17, 0x18, 0x1c, 0x1d, 0x1e, 0x1f, 0x24, 0x25,
-        0x26, 0x27, 0x2c, 0x2d, 0x2e, 0x2f, 0x34, 0x35, 0x36, 0x37, 0x3c, 0x3d, 0x3e, 0x3f, 0x44, 0x45, 0x46,
-        0x47, 0x4c, 0x4d, 0x4e, 0x4f, 0x54, 0x55, 0x56, 0x57, 0x5c, 0x5d, 0x5e, 0x5f, 0x61, 0x62, 0x63, 0x64,
-        0x65, 0x66, 0x67, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77,
-        0x79, 0x7a, 0x7b, 0x7c, 0x7d, 0x7e, 0x7f, 0x81, 0x84, 0x85, 0x87, 0x89, 0x91, 0x94, 0x95, 0x97, 0x9c,
-        0x9f, 0xa4, 0xa5, 0xa6, 0xa7, 0xac, 0xad, 0xae, 0xaf, 0xb4, 0xb5, 0xb6, 0xb7, 0xbc, 0xbd, 0xbe, 0xbf,
-        0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xdb, 0xdc,
-        0xdd, 0xde, 0xe5,
+        0x04, 0x05, 0x06, 0x07, 0x0c, 0x0d, 0x0f, 0x14, 0x15, 0x16, 0x17, 0x18, 0x1c, 0x1d, 0x1e, 0x1f, 0x24,
+        0x25, 0x26, 0x27, 0x2c, 0x2d, 0x2e, 0x2f, 0x34, 0x35, 0x36, 0x37, 0x3c, 0x3d, 0x3e, 0x3f, 0x44, 0x45,
+        0x46, 0x47, 0x4c, 0x4d, 0x4e, 0x4f, 0x54, 0x55, 0x56, 0x57, 0x5c, 0x5d, 0x5e, 0x5f, 0x61, 0x62, 0x63,
+        0x64, 0x65, 0x66, 0x67, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76,
+        0x77, 0x79, 0x7a, 0x7b, 0x7c, 0x7d, 0x7e, 0x7f, 0x81, 0x84, 0x85, 0x87, 0x89, 0x91, 0x94, 0x95, 0x97,
+        0x9c, 0x9f, 0xa4, 0xa5, 0xa6, 0xa7, 0xac, 0xad, 0xae, 0xaf, 0xb4, 0xb5, 0xb6, 0xb7, 0xbc, 0xbd, 0xbe,
+        0xbf, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xdb,
+        0xdc, 0xdd, 0xde, 0xe5,
     ];
 
     #[test]
@@ -423,7 +428,8 @@ mod tests {
         assert_eq!(field(Insn { imm: 1, ..insn(0x61) }), "imm");
         assert_eq!(field(Insn { imm: 2, ..insn(0xdb) }), "imm");
         assert_eq!(check_insn(insn(0x8d)), Err(InsnProblem::CallThroughRegister));
-        assert_eq!(check_insn(insn(0x0d)), Err(InsnProblem::IndirectJump));
+        assert_eq!(field(Insn { src: 1, ..insn(0x0d) }), "src");
+        assert_eq!(field(Insn { off: 1, ..insn(0x0d) }), "off");
         assert_eq!(check_insn(Insn { off: 1, ..insn(0xbf) }), Err(InsnProblem::AddrSpaceCast));
         // Fetching into r10, and the word-sized atomics in a byte.
         assert_eq!(check_insn(Insn { src: 10, imm: 1, ..insn(0xdb) }), Err(InsnProblem::FramePointerWritten));
@@ -435,7 +441,7 @@ mod tests {
     fn programs_are_checked_function_by_function() {
         let check = |text: &str, starts: &[usize]| {
             let functions: Vec<_> =
-                starts.iter().map(|start| Function { start: *start, name: String::new() }).collect();
+                starts.iter().map(|start| Function { start: *start, ..Function::default() }).collect();
             let insns = assemble(text).expect("test text assembles");
             check_insns(&insns, &functions).map_err(|error| (error.slot, error.problem))
         };

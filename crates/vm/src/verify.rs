@@ -1,19 +1,87 @@
 //! The verifier: proves that a program keeps to what it was given.
 //!
 //! [`verify`] is the only way to a [`Verified`], and the compiler accepts nothing else.
+//!
+//! # What is proved
+//!
+//! On every path that can be taken, with any arguments, map contents and results of calls:
+//!
+//! * every load, store and atomic lies in an object the program was given, and is one it allows;
+//! * every call is given what it declares ([`crate::contract::ArgKind`]); what is acquired is given back;
+//! * no address is returned, or stored where others can read it;
+//! * the path ends, or goes through loops that cost fuel each time round ([`Facts::fuel`]).
+//!
+//! # How
+//!
+//! As the Linux verifier does: all paths are walked with what is known of each register and slot of the stack
+//! ([`state`](self), `scalar`). Where paths meet, a state that was seen before and knew no more makes the new one
+//! superfluous (`compare`); numbers count in this only if they mattered behind that point, which a graph of where
+//! numbers come from tells. Loops are walked round by round; those that are ended by something else (iterators,
+//! callbacks, `may_goto`) are walked until a round brings nothing new.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::contract::Effects;
+use crate::contract::ArgType;
 use crate::program::Program;
+
+mod call;
+mod compare;
+mod effects;
+mod flow;
+mod join;
+mod memory;
+mod num;
+mod reject;
+mod scalar;
+mod state;
+mod step;
+mod tnum;
+mod walk;
+
+pub use effects::{ArgumentUse, Uses};
+pub use reject::{Branch, Rejection, Rule};
+
+/// Ids start after this one.
+const REGION_NONE: u32 = 0;
+/// Longest dynptr.
+const MOST_DYNPTR: usize = crate::interp::MAX_DYNPTR_SIZE;
+
+/// How a program is entered.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// R1 is the context: an array of one `u64` for each argument.
+    Context(&'a [ArgType]),
+    /// R1 is the address of so many writable bytes and R2 their number, as conformance suites call programs.
+    Memory {
+        /// Length in bytes.
+        size: u32,
+    },
+}
+
+/// How much work a verification may be.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Instructions looked at, all paths together (Linux: 1,000,000).
+    pub insns: u64,
+    /// Branches not yet followed (Linux: 8,192).
+    pub branches: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { insns: 1_000_000, branches: 8192 }
+    }
+}
 
 /// A program that was proved.
 #[derive(Debug, Clone)]
 pub struct Verified {
     program: Arc<Program>,
     facts: Facts,
-    effects: Effects,
+    uses: Uses,
+    stats: Stats,
 }
 
 impl Verified {
@@ -28,15 +96,20 @@ impl Verified {
     }
 
     /// What its result depends on and what it changes.
-    pub fn effects(&self) -> Effects {
-        self.effects
+    pub fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    /// How the verification went.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 }
 
 /// For tests of the engines: a program as if it had been proved, and what is to be believed of it.
 #[cfg(all(test, feature = "jit"))]
 pub(crate) fn unproved(program: Arc<Program>, facts: Facts) -> Verified {
-    Verified { program, facts, effects: Effects::empty() }
+    Verified { program, facts, uses: Uses::default(), stats: Stats::default() }
 }
 
 /// What holds of single instructions on every path, for the compiler.
@@ -48,4 +121,37 @@ pub struct Facts {
     pub maps: BTreeMap<usize, u32>,
     /// Slots of jumps backwards whose loops were not walked to their end: each time round costs fuel.
     pub fuel: Vec<usize>,
+}
+
+/// How a verification went, and what it found of the program as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Instructions looked at, all paths together.
+    pub processed: u64,
+    /// States remembered.
+    pub states: usize,
+    /// Instructions of the longest path; `None` if it goes through loops that only fuel bounds.
+    pub longest: Option<u64>,
+    /// Most functions active at once, the entry included.
+    pub frames: usize,
+}
+
+/// Proves a program, or says why it cannot be.
+///
+/// # Errors
+///
+/// The first rule that is broken on some path, and how it is reached.
+pub fn verify(program: &Arc<Program>, entry: Entry<'_>, limits: Limits) -> Result<Verified, Box<Rejection>> {
+    let mut walker = walk::Walker::new(program, entry, limits);
+    let longest = walker.walk()?;
+    let fuel = if walker.joined { walker.flow.backward.clone() } else { Vec::new() };
+    let stats = Stats {
+        processed: walker.processed,
+        states: walker.checkpoints(),
+        longest: longest.filter(|_| !walker.joined),
+        frames: walker.deepest.max(1),
+    };
+    let maps = walker.calls.iter().filter_map(|(&slot, &map)| map.map(|map| (slot, map))).collect();
+    let facts = Facts { reached: walker.reached, maps, fuel };
+    Ok(Verified { program: Arc::clone(program), facts, uses: walker.uses, stats })
 }

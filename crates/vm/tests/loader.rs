@@ -1,14 +1,20 @@
 //! The loader on what clang emits: every detail of a linked object, and every error.
 #![expect(clippy::unwrap_used, reason = "a test without its fixture fails")]
 
-use std::path::PathBuf;
+#[path = "loader/common.rs"]
+mod common;
+#[path = "loader/relocated.rs"]
+mod relocated;
+
 use std::sync::Arc;
 
+use common::{contract, fixture, fixtures, program};
 use fuse_bpf_vm::btf::Btf;
 use fuse_bpf_vm::btf::BtfError;
 use fuse_bpf_vm::btf::Class;
-use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, StructOps};
 use fuse_bpf_vm::disasm::disassemble;
+use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::interp::{Arg, DEFAULT_BUDGET, Worker};
 use fuse_bpf_vm::link::LoadError;
 use fuse_bpf_vm::link::LoadOptions;
 use fuse_bpf_vm::link::Module;
@@ -16,39 +22,8 @@ use fuse_bpf_vm::maps::Map;
 use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::object::Object;
 use fuse_bpf_vm::object::Section;
-use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::validate;
 use fuse_bpf_vm::validate::InsnProblem;
-
-const fn kfunc(name: &'static str) -> Callable {
-    Callable {
-        name,
-        id: 0,
-        proto: "int %s(void)",
-        args: &[],
-        ret: RetKind::Scalar,
-        effects: Effects::empty(),
-        run: |_| Ok(0),
-    }
-}
-
-static KFUNCS: [Callable; 4] =
-    [kfunc("test_add"), kfunc("test_map"), kfunc("test_call"), kfunc("test_maybe")];
-
-/// What the fixtures are written against.
-fn contract() -> Contract {
-    let member = |name: &str| Member { name: name.to_owned(), args: Vec::new() };
-    let members = ["first", "second", "third"].map(member).into();
-    Contract { struct_ops: vec![StructOps { name: "test_ops", members }], kfuncs: &KFUNCS }
-}
-
-fn fixtures() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(fixtures().join(name)).unwrap()
-}
 
 fn load(bytes: &[u8]) -> Result<Module, LoadError> {
     Module::load(bytes, &contract(), &LoadOptions::default())
@@ -56,10 +31,6 @@ fn load(bytes: &[u8]) -> Result<Module, LoadError> {
 
 fn error(name: &str) -> LoadError {
     load(&fixture(name)).expect_err(name)
-}
-
-fn program<'m>(module: &'m Module, name: &str) -> &'m Arc<Program> {
-    module.programs.iter().find(|p| p.name == name).unwrap()
 }
 
 fn map_names(maps: &[Arc<Map>]) -> Vec<&str> {
@@ -346,10 +317,58 @@ fn core_relocations_that_change_nothing_are_accepted() {
     bytes[code.start + slot * 8 + 2] ^= 4;
     let changed = load(&bytes).unwrap_err();
     assert!(
-        matches!(&changed, LoadError::UnsupportedCore { section, offset, kind: 0, .. }
-            if section == "struct_ops/core_prog" && *offset == slot as u64 * 8),
+        matches!(&changed, LoadError::Core { section, offset, relocation, .. }
+            if relocation.starts_with("byte_off of `struct kernel_thing::") && section == "struct_ops/core_prog" && *offset == slot as u64 * 8),
         "{changed}"
     );
+}
+
+#[test]
+fn maps_have_programs_and_maps_in_them() {
+    let module = load(&fixture("maps.bpf.o")).unwrap();
+    let map = |name: &str| module.maps.iter().find(|map| map.spec().name == name).unwrap();
+    assert_eq!(map("accounts").spec().lock, Some(8));
+    assert_eq!((map("seen").spec().extra, map("seen").spec().value_size), (3, 4));
+    let outer = map("by_index").spec();
+    let inner = outer.inner.as_ref().unwrap();
+    assert_eq!((outer.kind, outer.value_size), (MapKind::ArrayOfMaps, 4));
+    assert_eq!((inner.name.as_str(), inner.kind, inner.max_entries), ("by_index.inner", MapKind::Array, 2));
+    assert!(Arc::ptr_eq(&map("by_index").inner(&2u32.to_ne_bytes()).unwrap(), map("second")));
+    assert_eq!(map("by_index").keys().len(), 2);
+    assert!(Arc::ptr_eq(&map("by_key").inner(&1u64.to_ne_bytes()).unwrap(), map("second")));
+    let programs = Arc::clone(map("programs"));
+    assert_eq!(programs.program(1).unwrap().name, "last");
+    assert!(programs.program(0).is_none());
+
+    let entry = module.programs.iter().find(|program| program.name == "entry").unwrap();
+    let outcome = Worker::new(0).run(entry, &[Arg::Scalar(2)], &mut Nobody, DEFAULT_BUDGET);
+    assert_eq!(outcome.result, Ok(42));
+    let last = Arc::downgrade(&programs.program(1).unwrap());
+    drop(module);
+    assert!(programs.program(1).is_none() && last.upgrade().is_none());
+}
+
+/// Lends nothing.
+struct Nobody;
+
+impl<'r> Host<'r> for Nobody {
+    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
+        None
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::default()
+    }
+
+    fn process(&self) -> u32 {
+        0
+    }
+
+    fn comm(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
+    fn print(&mut self, _: &str) {}
 }
 
 #[test]
@@ -367,19 +386,24 @@ fn errors_name_section_and_offset() {
     assert_eq!(error("bad-maps.bpf.o"), LoadError::LegacyMaps);
     assert_eq!(
         error("bad-map-kind.bpf.o"),
-        LoadError::UnsupportedMapKind { map: "prefixes".into(), offset: 0x20, number: 11, kind: "lpm trie" }
+        LoadError::UnsupportedMapKind { map: "traces".into(), offset: 0x20, number: 7, kind: "stack trace" }
     );
     assert_eq!(
         error("bad-map-values.bpf.o"),
         LoadError::MapDefinition {
             map: "table".into(),
             offset: 0,
-            reason: "initial values (`values`) are not supported yet".into()
+            reason: "only a program array has programs in `values`".into()
         }
     );
     assert_eq!(
         error("bad-kconfig.bpf.o"),
-        LoadError::Kconfig { section: prog(), offset: 0, name: "CONFIG_HZ".into() }
+        LoadError::Kconfig {
+            section: prog(),
+            offset: 0,
+            name: "CONFIG_HZ".into(),
+            reason: "the host gives it no value; declare it __weak, or give it one when loading"
+        }
     );
     assert_eq!(
         error("bad-ksym.bpf.o"),
@@ -395,9 +419,6 @@ fn errors_name_section_and_offset() {
     );
     assert!(matches!(error("bad-libc.bpf.o"), LoadError::LibraryCall { section, offset: 0x48, name }
             if section == prog() && name == "memcmp"));
-    assert!(
-        matches!(error("bad-core.bpf.o"), LoadError::UnsupportedCore { section, kind: 8, .. } if section == prog())
-    );
 }
 
 #[test]
@@ -543,8 +564,84 @@ fn relocations_to_nowhere_are_named() {
 }
 
 #[test]
+fn jump_tables_that_lead_elsewhere_are_named() {
+    let good = fixture("jumps.v4.bpf.o");
+    assert!(load(&good).is_ok());
+    let table = range_of(&good, ".jumptables").start;
+    let code = range_of(&good, "struct_ops/jumps");
+    let patched = |at: usize, new: &[u8]| {
+        let mut bytes = good.clone();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        load(&bytes).expect_err(&format!("{new:?} at {at:#x}"))
+    };
+    // Between slots, past the end, into the second half of a wide load.
+    for entry in [1u64, 1 << 40, 520, u64::MAX - 7, 7 * 8] {
+        let error = patched(table, &entry.to_le_bytes());
+        assert!(
+            matches!(&error, LoadError::Relocation { section, symbol, reason, .. }
+                if section == "struct_ops/jumps" && symbol == "BPF.JT.1.0"
+                    && *reason == "a jump of the table leaves the function"),
+            "{entry:#x}: {error}"
+        );
+    }
+    // An addend past the table.
+    let at = good[code.clone()].chunks(8).position(|slot| slot[0] == 0x18).unwrap();
+    let error = patched(code.start + at * 8 + 4, &[0x80]);
+    assert!(
+        matches!(&error, LoadError::Relocation { reason: "address lies outside its table", .. }),
+        "{error}"
+    );
+    // Without a table there is nothing to jump by.
+    let small = fixture("small.bpf.o");
+    let mut bytes = small.clone();
+    let start = range_of(&small, "struct_ops/small_prog").start + 32;
+    bytes[start..start + 8].copy_from_slice(&[0x0d, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        load(&bytes).unwrap_err(),
+        LoadError::Instruction {
+            section: "struct_ops/small_prog".into(),
+            offset: 32,
+            problem: InsnProblem::IndirectJump
+        }
+    );
+}
+
+#[test]
+fn core_relocations_that_make_no_sense_are_named() {
+    let good = fixture("core-kinds.bpf.o");
+    let ext = range_of(&good, ".BTF.ext");
+    let word = |at: usize| u32::from_le_bytes(good[ext.start + at..][..4].try_into().unwrap()) as usize;
+    // The header says where the records are; the first follows their size, a section and a count.
+    let record = ext.start + word(4) + word(24) + 12;
+    let patched = |at: usize, new: u32| {
+        let mut bytes = good.clone();
+        bytes[record + at..record + at + 4].copy_from_slice(&new.to_le_bytes());
+        match load(&bytes) {
+            Err(LoadError::Core { relocation, reason, .. }) => (relocation, reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    let btf = range_of(&good, ".BTF");
+    let text = String::from_utf8_lossy(&good[btf.clone()]).into_owned();
+    let strings = u32::from_le_bytes(good[btf.start + 16..][..4].try_into().unwrap()) as usize + 24;
+    // A member that does not exist: a path of another kind of type.
+    let name = text[strings..].find("\0thing\0").unwrap() as u32 + 1;
+    assert_eq!(
+        patched(12, 13),
+        ("kind 13".into(), "unknown kind of relocation; build with an older clang".into())
+    );
+    assert_eq!(patched(8, name).1, "the path to the field is broken");
+    assert_eq!(patched(12, 8).1, "a path where there is nothing to follow");
+    assert_eq!(patched(12, 10).1, "not an enum");
+    assert_eq!(patched(4, 1 << 20), ("byte_off of `type 1048576`".into(), "there is no such type".into()));
+    assert_eq!(patched(4, 0).1, "a type on the path has no size");
+    // The number in the code is not what the object's own types say.
+    assert!(patched(12, 1).1.starts_with("the code holds 0 where"), "{}", patched(12, 1).1);
+}
+
+#[test]
 fn objects_cut_short_are_errors() {
-    for name in ["small.bpf.o", "full.bpf.o"] {
+    for name in ["small.bpf.o", "full.bpf.o", "maps.bpf.o"] {
         let bytes = fixture(name);
         for len in 0..bytes.len() {
             // Section headers come last, so nothing shorter can be complete.
@@ -555,7 +652,14 @@ fn objects_cut_short_are_errors() {
 
 #[test]
 fn no_flipped_byte_makes_it_panic() {
-    for (name, step) in [("small.bpf.o", 1), ("full.bpf.o", 3), ("core.bpf.o", 3)] {
+    for (name, step) in [
+        ("small.bpf.o", 1),
+        ("full.bpf.o", 3),
+        ("core.bpf.o", 3),
+        ("externs.bpf.o", 3),
+        ("jumps.v4.bpf.o", 5),
+        ("maps.bpf.o", 3),
+    ] {
         let mut bytes = fixture(name);
         for at in (0..bytes.len()).step_by(step) {
             for flip in [0xff, 0x01, 0x80] {

@@ -6,6 +6,7 @@ use fuse_bpf_vm::contract::{
 use fuse_bpf_vm::interp::{Call, Dynptr, FaultKind};
 use fuse_bpf_vm::mem::Access;
 
+use super::types::types;
 use crate::abi::{Wire, bpf_fuse_meta_info};
 use crate::ops::{FILTERS, Filter, OutArg};
 
@@ -64,18 +65,22 @@ fn meta() -> (ArgType, &'static str) {
     (ArgType::Struct { name: desc.name, size: desc.size, access: Access::Read }, "meta")
 }
 
-/// The contract of filters: `struct fuse_ops` and its kfuncs.
-pub fn contract() -> Contract {
-    let mut members = vec![Member { name: DEFAULT_FILTER.to_owned(), args: vec![meta().0] }];
+/// The members of `struct fuse_ops` in order, with their arguments as (type, name in the C prototype).
+pub fn members() -> Vec<(String, Vec<(ArgType, &'static str)>)> {
+    let mut members = vec![(DEFAULT_FILTER.to_owned(), vec![meta()])];
     for filter in FILTERS {
         for stage in [Stage::Pre, Stage::Post] {
-            members.push(Member {
-                name: format!("{}{}", filter.member, stage.suffix()),
-                args: arguments(filter, stage).into_iter().map(|(arg, _)| arg).collect(),
-            });
+            members.push((format!("{}{}", filter.member, stage.suffix()), arguments(filter, stage)));
         }
     }
-    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS }
+    members
+}
+
+/// The contract of filters: `struct fuse_ops`, its kfuncs and the types of both.
+pub fn contract() -> Contract {
+    let plain = |args: Vec<(ArgType, _)>| args.into_iter().map(|(arg, _)| arg).collect();
+    let members = members().into_iter().map(|(name, args)| Member { name, args: plain(args) }).collect();
+    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS, types: Some(types()) }
 }
 
 /// The kfuncs of the series (spec section 4.1).

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use fuse_bpf_vm::contract::{ArgType, Callable};
 use fuse_bpf_vm::helpers;
+use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::mem::Access;
 
 use super::Stage;
@@ -16,7 +17,11 @@ use crate::ops::{FILTERS, OPS, OutArg};
 
 /// The text of `fuse_bpf.h`.
 pub fn fuse_bpf_h() -> String {
-    let mut h = String::from(PRELUDE);
+    let mut kinds = String::new();
+    for kind in MapKind::ALL {
+        let _ = writeln!(kinds, "\t{} = {},", kind.c_name(), kind as u32);
+    }
+    let mut h = PRELUDE.replace(MAP_KINDS, &kinds);
     section(&mut h, "Structs of linux/fuse.h that filters are given");
     let _ = writeln!(h, "#if !defined(_LINUX_FUSE_H) && !defined(__VMLINUX_H__)");
     let structs = structs();
@@ -54,6 +59,8 @@ pub fn fuse_bpf_h() -> String {
     h.push_str("\tchar name[BPF_FUSE_NAME_MAX];\n};\n");
 
     section(&mut h, "Kfuncs");
+    // Older versions of linux/bpf.h do not declare it.
+    h.push_str("struct bpf_iter_num;\n");
     for kfunc in KFUNCS.iter().chain(helpers::KFUNCS) {
         let _ = writeln!(h, "extern {} __ksym;", prototype(kfunc, kfunc.name));
     }
@@ -122,6 +129,9 @@ fn prototype(callable: &Callable, name: &str) -> String {
     callable.proto.replace("%s", name)
 }
 
+/// Where the kinds of maps go in the prelude.
+const MAP_KINDS: &str = "@MAP_KINDS@";
+
 const PRELUDE: &str = r#"/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Everything a fuse-bpf filter needs. Generated from the operation table; do not edit.
@@ -167,16 +177,27 @@ typedef int64_t s64;
 struct bpf_dynptr {
 	uint64_t __opaque[2];
 } __attribute__((aligned(8)));
-enum bpf_map_type {
-	BPF_MAP_TYPE_HASH = 1,
-	BPF_MAP_TYPE_ARRAY = 2,
-	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
-	BPF_MAP_TYPE_RINGBUF = 27,
+struct bpf_iter_num {
+	uint64_t __opaque[1];
+} __attribute__((aligned(8)));
+struct bpf_spin_lock {
+	uint32_t val;
 };
+enum bpf_map_type {
+@MAP_KINDS@};
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_EXIST = 2,
+	BPF_F_LOCK = 4,
+};
+enum {
+	BPF_F_NO_PREALLOC = 1 << 0,
+	BPF_F_RDONLY_PROG = 1 << 7,
+	BPF_F_INNER_MAP = 1 << 12,
+};
+enum {
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 #endif
 #endif
@@ -186,6 +207,7 @@ enum {
 #define ENOENT 2
 #define EINTR 4
 #define EIO 5
+#define E2BIG 7
 #define EAGAIN 11
 #define ENOMEM 12
 #define EACCES 13
@@ -208,6 +230,10 @@ enum {
 
 #ifndef SEC
 #define SEC(name) __attribute__((section(name), used))
+#endif
+#ifndef barrier_var
+/* Makes the compiler forget what it knows of a variable, and keep it in one register. */
+#define barrier_var(var) asm volatile("" : "+r"(var))
 #endif
 #ifndef __ksym
 #define __ksym __attribute__((section(".ksyms")))

@@ -1,7 +1,7 @@
 //! Filters: program sets, the chains they form, and how a call is run through one.
 //!
 //! [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
-//! `struct fuse_ops` is, [`trace`] carries what filters print. Nothing here does I/O on the backing
+//! `struct fuse_ops` is, [`types`] where its fields are, [`trace`] carries what filters print. Nothing here does I/O on the backing
 //! directory.
 
 pub mod buffer;
@@ -9,12 +9,13 @@ pub mod contract;
 pub mod flow;
 pub mod header;
 pub mod trace;
+pub mod types;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fuse_bpf_vm::link::{LoadError, LoadOptions, Module, OpsSet};
+use fuse_bpf_vm::link::{Kconfig, LoadError, LoadOptions, Module, OpsSet};
 use fuse_bpf_vm::program::Program;
 
 pub use contract::Stage;
@@ -141,6 +142,7 @@ impl FilterObject {
         let object = || name.to_owned();
         let mut options = LoadOptions::default();
         options.slots = slots;
+        options.kconfig = kconfig();
         let module = Module::load(bytes, &contract::contract(), &options)
             .map_err(|source| FilterError::Load { object: object(), source: Box::new(source) })?;
         let module = Arc::new(module);
@@ -188,6 +190,19 @@ impl FilterObject {
     pub fn module(&self) -> &Arc<Module> {
         &self.module
     }
+}
+
+/// What `.kconfig` variables of filters hold: the version of the running kernel, and nothing else. Filters
+/// that ask for a kernel's configuration do so for a kernel they do not run in.
+fn kconfig() -> Kconfig {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    // 6.18.44-distribution.
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or_default());
+    let mut next = || numbers.next().unwrap_or_default();
+    let (major, minor, patch) = (next(), next(), next());
+    Kconfig::new().with_version(major, minor, patch)
 }
 
 impl Registered {

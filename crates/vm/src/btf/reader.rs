@@ -3,7 +3,7 @@
 use super::BtfError;
 
 /// `magic` of both sections.
-const MAGIC: u16 = 0xeb9f;
+pub(super) const MAGIC: u16 = 0xeb9f;
 
 /// A cursor over a range of a section. Offsets are from the start of the section.
 pub(super) struct Reader<'b> {

@@ -1,8 +1,8 @@
 //! Dynptrs.
 
 use super::errno::{E2BIG, EINVAL, ERANGE, fail};
-use crate::interp::{Call, Dynptr, FaultKind};
-use crate::mem::Window;
+use crate::interp::{Call, Dynptr, FaultKind, MAX_DYNPTR_SIZE};
+use crate::mem::{Access, Window};
 
 pub(super) fn from_mem(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let flags = call.scalar(2);
@@ -40,28 +40,28 @@ pub(super) fn write(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     })
 }
 
-/// Hands out a part of a dynptr, or null.
-fn give<'r>(call: &mut Call<'_, 'r>, part: Option<Window<'r>>) -> Result<u64, FaultKind> {
-    part.map_or(Ok(0), |part| call.give(part))
+/// Hands out `len` bytes of the call's first dynptr, or null.
+fn give(call: &mut Call<'_, '_>, off: u64, len: u64, access: Access) -> Result<u64, FaultKind> {
+    let Some(dynptr) = call.dynptr(0).filter(|dynptr| access == Access::Read || !dynptr.is_read_only())
+    else {
+        return Ok(0);
+    };
+    let part = dynptr.slice(off, len);
+    let part = if access == Access::Read { part.map(Window::read_only) } else { part };
+    part.map_or(Ok(0), |part| call.give_part(&dynptr, part))
 }
 
 pub(super) fn data(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let (off, len) = (call.scalar(1), call.scalar(2));
-    let dynptr = call.dynptr(0).filter(|dynptr| !dynptr.is_read_only());
-    give(call, dynptr.and_then(|dynptr| dynptr.slice(off, len)))
+    give(call, call.scalar(1), call.scalar(2), Access::ReadWrite)
 }
 
 // Memory is always contiguous here, so the buffer to copy to is never needed.
 pub(super) fn slice(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let (off, len) = (call.scalar(1), call.scalar(3));
-    let part = call.dynptr(0).and_then(|dynptr| dynptr.slice(off, len));
-    give(call, part.map(Window::read_only))
+    give(call, call.scalar(1), call.scalar(3), Access::Read)
 }
 
 pub(super) fn slice_rdwr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let (off, len) = (call.scalar(1), call.scalar(3));
-    let dynptr = call.dynptr(0).filter(|dynptr| !dynptr.is_read_only());
-    give(call, dynptr.and_then(|dynptr| dynptr.slice(off, len)))
+    give(call, call.scalar(1), call.scalar(3), Access::ReadWrite)
 }
 
 pub(super) fn size(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
@@ -83,7 +83,7 @@ pub(super) fn adjust(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     };
     match dynptr.slice(start, end - start) {
         Some(part) => {
-            call.set_dynptr(0, Dynptr::new(part))?;
+            call.set_dynptr(0, Some(dynptr.narrowed(part)))?;
             Ok(0)
         }
         None => Ok(fail(ERANGE)),
@@ -94,4 +94,35 @@ pub(super) fn clone(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let dynptr = call.dynptr(0);
     call.set_dynptr(1, dynptr)?;
     Ok(if dynptr.is_some() { 0 } else { fail(EINVAL) })
+}
+
+pub(super) fn copy(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (to_off, from_off, size) = (call.scalar(1), call.scalar(3), call.scalar(4));
+    let (Some(to), Some(from)) = (call.dynptr(0).filter(|to| !to.is_read_only()), call.dynptr(2)) else {
+        return Ok(fail(EINVAL));
+    };
+    call.charge(size.min(MAX_DYNPTR_SIZE as u64) / 64);
+    Ok(match (to.slice(to_off, size), from.slice(from_off, size)) {
+        (Some(to), Some(from)) if from.copy_to(&to) => 0,
+        (Some(_), Some(_)) => fail(EINVAL),
+        _ => fail(E2BIG),
+    })
+}
+
+pub(super) fn memset(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (off, size, byte) = (call.scalar(1), call.scalar(2), call.scalar(3) as u8);
+    let Some(dynptr) = call.dynptr(0).filter(|dynptr| !dynptr.is_read_only()) else {
+        return Ok(fail(EINVAL));
+    };
+    let Some(part) = dynptr.slice(off, size) else {
+        return Ok(fail(E2BIG));
+    };
+    call.charge(size / 64);
+    let chunk = [byte; 64];
+    for off in (0..part.len()).step_by(chunk.len()) {
+        if !part.write(off, &chunk[..chunk.len().min(part.len() - off)]) {
+            return Ok(fail(EINVAL));
+        }
+    }
+    Ok(0)
 }

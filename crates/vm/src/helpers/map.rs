@@ -1,8 +1,8 @@
 //! Maps and ring buffers.
 
-use super::errno::{EAGAIN, EINVAL, EPERM, fail};
-use crate::interp::{ArgFault, Call, FaultKind};
-use crate::maps::{MAX_KEY_SIZE, Map, MapError, RingBuf, UpdateMode};
+use super::errno::{E2BIG, EAGAIN, EINVAL, ENOENT, EPERM, fail};
+use crate::interp::{ArgFault, Call, FaultKind, MAX_DYNPTR_SIZE};
+use crate::maps::{MAX_KEY_SIZE, MapError, MapKind, RingBuf, UpdateMode};
 use crate::mem::Window;
 
 /// `BPF_RB_NO_WAKEUP`.
@@ -24,12 +24,6 @@ pub(crate) fn with_key<T>(key: Window<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
     }
 }
 
-/// The map, which must have entries.
-fn entries<'r>(call: &Call<'_, 'r>) -> Result<&'r Map, FaultKind> {
-    let map = call.map(0)?;
-    if map.ring().is_some() { Err(call.fault(0, ArgFault::WrongMap)) } else { Ok(map) }
-}
-
 fn ring<'r>(call: &Call<'_, 'r>) -> Result<&'r RingBuf, FaultKind> {
     call.map(0)?.ring().ok_or_else(|| call.fault(0, ArgFault::WrongMap))
 }
@@ -39,31 +33,102 @@ fn result(done: Result<(), MapError>) -> u64 {
 }
 
 pub(super) fn lookup(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let map = entries(call)?;
-    let slot = call.slot();
-    let value = with_key(call.required(1)?, |key| map.value(key, slot));
+    let map = call.map(0)?;
+    let (key, slot) = (call.required(1)?, call.slot());
+    if map.spec().kind.holds_maps() {
+        return match with_key(key, |key| map.inner(key)) {
+            Some(inner) => call.give_map(inner),
+            None => Ok(0),
+        };
+    }
     // No need to admit it: the values of the program's maps are all reachable.
-    Ok(value.map_or(0, |value| value.addr()))
+    Ok(with_key(key, |key| map.address(key, slot)))
+}
+
+pub(super) fn lookup_percpu(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (map, key) = (call.map(0)?, call.required(1)?);
+    // The prototype has 32 bits.
+    let slot = call.scalar(2) as u32 as usize;
+    let value = if slot < map.slots() { with_key(key, |key| map.value(key, slot)) } else { None };
+    value.map_or(Ok(0), |value| call.give(value))
 }
 
 pub(super) fn update(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let map = entries(call)?;
+    let map = call.map(0)?;
     if !map.spec().programs_may_write() {
         return Ok(fail(EPERM));
     }
-    let Some(mode) = UpdateMode::from_flags(call.scalar(3)) else {
-        return Ok(fail(EINVAL));
-    };
-    let (value, slot) = (call.required(2)?, call.slot());
-    Ok(result(with_key(call.required(1)?, |key| map.update_slot(key, value, mode, slot))))
+    let (value, flags, slot) = (call.required(2)?, call.scalar(3), call.slot());
+    Ok(result(with_key(call.required(1)?, |key| map.update_flags(key, value, flags, slot))))
 }
 
 pub(super) fn delete(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    let map = entries(call)?;
+    let map = call.map(0)?;
     if !map.spec().programs_may_write() {
         return Ok(fail(EPERM));
     }
     Ok(result(with_key(call.required(1)?, |key| map.delete(key))))
+}
+
+pub(super) fn push(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (map, value, flags) = (call.map(0)?, call.required(1)?, call.scalar(2));
+    Ok(match UpdateMode::from_flags(flags) {
+        Some(UpdateMode::Any) => result(map.push_window(value, false)),
+        Some(UpdateMode::Exist) => result(map.push_window(value, true)),
+        _ => fail(EINVAL),
+    })
+}
+
+pub(super) fn pop(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    Ok(result(call.map(0)?.next_window(call.required(1)?, true)))
+}
+
+pub(super) fn peek(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (map, value) = (call.map(0)?, call.required(1)?);
+    if map.spec().kind != MapKind::Bloom {
+        return Ok(result(map.next_window(value, false)));
+    }
+    Ok(match map.may_have_window(value) {
+        Ok(true) => 0,
+        Ok(false) => fail(ENOENT),
+        Err(error) => fail(error.errno()),
+    })
+}
+
+pub(super) fn spin_lock(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    call.lock(0).map(|()| 0)
+}
+
+pub(super) fn spin_unlock(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    call.unlock(0).map(|()| 0)
+}
+
+/// `BPF_LOCAL_STORAGE_GET_F_CREATE`.
+const STORAGE_CREATE: u64 = 1;
+
+pub(super) fn inode_storage_get(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (map, first, flags) = (call.map(0)?, call.mem(2), call.scalar(3));
+    let Some(key) = call.host().node().map(u64::to_ne_bytes).filter(|_| flags & !STORAGE_CREATE == 0) else {
+        return Ok(0);
+    };
+    let address = map.address(&key, 0);
+    if address != 0 || flags & STORAGE_CREATE == 0 {
+        return Ok(address);
+    }
+    let made = match first {
+        Some(first) => map.update_slot(&key, first, UpdateMode::NoExist, 0),
+        None => map.update(&key, &vec![0; map.spec().value_size as usize], UpdateMode::NoExist),
+    };
+    // Another thread may have made it first.
+    Ok(if matches!(made, Ok(()) | Err(MapError::Exists)) { map.address(&key, 0) } else { 0 })
+}
+
+pub(super) fn inode_storage_delete(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let map = call.map(0)?;
+    Ok(match call.host().node() {
+        Some(node) => result(map.delete(&node.to_ne_bytes())),
+        None => fail(ENOENT),
+    })
 }
 
 pub(super) fn ringbuf_output(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
@@ -93,6 +158,41 @@ pub(super) fn ringbuf_submit(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> 
 pub(super) fn ringbuf_discard(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let wake = call.scalar(1) & NO_WAKEUP == 0;
     call.take_record(0)?.discard(wake);
+    Ok(0)
+}
+
+pub(super) fn ringbuf_reserve_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let ring = ring(call)?;
+    // The prototype has 32 bits.
+    let (size, flags) = (u64::from(call.scalar(1) as u32), call.scalar(2));
+    let error = match () {
+        () if flags != 0 => EINVAL,
+        () if size > MAX_DYNPTR_SIZE as u64 => E2BIG,
+        () => match ring.reserve(size) {
+            Some(record) => {
+                call.keep_record_dynptr(3, record)?;
+                return Ok(0);
+            }
+            None => EINVAL,
+        },
+    };
+    call.set_dynptr(3, None)?;
+    Ok(fail(error))
+}
+
+pub(super) fn ringbuf_submit_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let wake = call.scalar(1) & NO_WAKEUP == 0;
+    if let Some(record) = call.take_record_dynptr(0)? {
+        record.submit(wake);
+    }
+    Ok(0)
+}
+
+pub(super) fn ringbuf_discard_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let wake = call.scalar(1) & NO_WAKEUP == 0;
+    if let Some(record) = call.take_record_dynptr(0)? {
+        record.discard(wake);
+    }
     Ok(0)
 }
 

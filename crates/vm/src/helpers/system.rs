@@ -1,6 +1,6 @@
 //! Time, chance, the calling process, and memory a program is not sure of.
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, DynamicClockId, clock_gettime, clock_gettime_dynamic};
 
 use super::errno::{EFAULT, EINVAL, fail};
 use crate::interp::{Call, FaultKind};
@@ -22,6 +22,14 @@ pub(super) fn ktime_get_boot_ns(_: &mut Call<'_, '_>) -> Result<u64, FaultKind> 
 
 pub(super) fn ktime_get_coarse_ns(_: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     Ok(nanoseconds(ClockId::MonotonicCoarse))
+}
+
+pub(super) fn ktime_get_tai_ns(_: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    // A clock every kernel has that this runs on, but which is asked for as one that might not be there.
+    let Ok(now) = clock_gettime_dynamic(DynamicClockId::Tai) else {
+        return Ok(0);
+    };
+    Ok((now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64))
 }
 
 pub(super) fn get_prandom_u32(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {

@@ -9,12 +9,15 @@ use super::memory::{Local, Miss, Tables, handle, resolve};
 use super::{ArgFault, FaultKind};
 use crate::contract::{ArgKind, Callable};
 use crate::host::{Buffer, Host};
-use crate::maps::{Map, Reservation};
+use crate::maps::{Held, Map, MapKind, Reservation};
 use crate::mem::{Access, Width, Window};
 use crate::program::Program;
 
 /// Most arguments of a call: R1 to R5.
 pub(super) const MAX_ARGS: usize = 5;
+
+/// Bytes of an iterator on the stack.
+const ITERATOR_BYTES: usize = 8;
 
 /// Longest string an argument can be, in bytes.
 const MAX_STR: usize = 1 << 16;
@@ -30,15 +33,35 @@ pub struct Call<'c, 'r> {
     view: View<'c, 'r>,
 }
 
+/// What runs the program, as the calls of a run see it.
+///
+/// After a callable returned, the engine looks whether [`Tables::take_next`] has a program to go on with.
+pub(super) trait Engine<'r> {
+    /// What was lent to the run and what it made.
+    fn tables(&mut self) -> &mut Tables<'r>;
+
+    /// What the embedder lends the run.
+    fn host(&mut self) -> &mut (dyn Host<'r> + '_);
+
+    /// Takes from the budget. The run ends at its next instruction if that was too much.
+    fn charge(&mut self, work: u64);
+
+    /// Whether there is budget left.
+    fn goes_on(&self) -> bool;
+
+    /// Calls a function of the program that made the call, by its handle, in a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// Why the run is to be stopped, which the callable must return.
+    fn call(&mut self, function: u64, args: [u64; MAX_ARGS]) -> Result<u64, FaultKind>;
+}
+
 /// What a call sees of its run.
 pub(super) struct View<'c, 'r> {
-    pub(super) program: &'r Program,
+    pub(super) engine: &'c mut dyn Engine<'r>,
     pub(super) local: Local<'c>,
-    pub(super) tables: &'c mut Tables<'r>,
-    pub(super) host: &'c mut dyn Host<'r>,
     pub(super) slot: usize,
-    /// What the call costs beside its instruction.
-    pub(super) work: &'c mut u64,
 }
 
 /// An argument, as its kind needs it.
@@ -55,6 +78,10 @@ enum Checked<'c, 'r> {
     Buffer(u32),
     /// The address of a record.
     Record,
+    /// The handle of a function.
+    Function,
+    /// A lock word.
+    Lock(Window<'r>),
 }
 
 impl<'c, 'r> Call<'c, 'r> {
@@ -112,7 +139,9 @@ impl<'c, 'r> Call<'c, 'r> {
     /// record, whose place in the ring is used again after it was submitted.
     pub fn lent(&mut self, i: usize) -> Result<Window<'r>, FaultKind> {
         let window = self.required(i)?;
-        let found = self.view.tables.lasting(window.addr(), window.len(), window.access(), self.view.work);
+        let mut work = 0;
+        let found = self.view.tables().lasting(window.addr(), window.len(), window.access(), &mut work);
+        self.view.engine.charge(work);
         found
             .ok()
             .and_then(|object| object.sub((window.addr() - object.addr()) as usize, window.len()))
@@ -140,7 +169,7 @@ impl<'c, 'r> Call<'c, 'r> {
     pub fn set_dynptr(&mut self, i: usize, dynptr: Option<Dynptr<'r>>) -> Result<(), FaultKind> {
         match self.checked.get(i) {
             Some(Checked::Place(place) | Checked::Dynptr(place, _)) => {
-                self.view.tables.dynptrs.set(*place, dynptr);
+                self.view.tables().dynptrs.set(*place, dynptr);
                 Ok(())
             }
             _ => Err(self.undeclared(i)),
@@ -153,14 +182,24 @@ impl<'c, 'r> Call<'c, 'r> {
             return Err(self.undeclared(i));
         };
         let fault = self.fault(i, ArgFault::NotBuffer);
-        self.view.host.buffer(number).ok_or(fault)
+        self.view.engine.host().buffer(number).ok_or(fault)
     }
 
     /// Lets the program keep a ring-buffer record. Returns its address.
     pub fn keep_record(&mut self, record: Reservation<'r>) -> u64 {
         let addr = record.window().addr();
-        self.view.tables.records.push(record);
+        self.view.tables().records.push(record);
         addr
+    }
+
+    /// Lets the program keep a ring-buffer record behind the dynptr of an [`ArgKind::DynptrUninit`].
+    pub fn keep_record_dynptr(&mut self, i: usize, record: Reservation<'r>) -> Result<(), FaultKind> {
+        let dynptr = Dynptr::of_record(&record);
+        self.set_dynptr(i, dynptr)?;
+        if dynptr.is_some() {
+            self.view.tables().records.push(record);
+        }
+        Ok(())
     }
 
     /// Takes a ring-buffer record from the program.
@@ -169,15 +208,133 @@ impl<'c, 'r> Call<'c, 'r> {
             Some(Checked::Record) => {}
             _ => return Err(self.undeclared(i)),
         }
-        let index = self.view.tables.record_at(self.scalar(i));
-        index
-            .map(|index| self.view.tables.records.swap_remove(index))
-            .ok_or_else(|| self.fault(i, ArgFault::NotRecord))
+        let addr = self.scalar(i);
+        self.view.tables().take_record(addr).ok_or_else(|| self.fault(i, ArgFault::NotRecord))
+    }
+
+    /// Takes the ring-buffer record of an [`ArgKind::DynptrRecord`] from the program, and all dynptrs of
+    /// it. `None` for the dynptr a failed reservation left, which is gone as well.
+    pub fn take_record_dynptr(&mut self, i: usize) -> Result<Option<Reservation<'r>>, FaultKind> {
+        let Some(Checked::Dynptr(place, dynptr)) = self.checked.get(i).copied() else {
+            return Err(self.undeclared(i));
+        };
+        let tables = self.view.tables();
+        tables.dynptrs.remove(place);
+        let Some(addr) = dynptr.and_then(|dynptr| dynptr.record()) else {
+            return Ok(None);
+        };
+        tables.dynptrs.remove_record(addr);
+        let record = tables.take_record(addr);
+        record.map(Some).ok_or_else(|| self.fault(i, ArgFault::NotRecordDynptr))
     }
 
     /// Gives the program access to memory until the run ends. Returns its address, never 0.
     pub fn give(&mut self, window: Window<'r>) -> Result<u64, FaultKind> {
-        self.view.tables.give(window)
+        self.view.tables().give(window)
+    }
+
+    /// Gives the program access to a part of a dynptr, for as long as the dynptr's memory lasts. Returns
+    /// its address, never 0.
+    pub fn give_part(&mut self, dynptr: &Dynptr<'r>, part: Window<'r>) -> Result<u64, FaultKind> {
+        // A record can be reached while it is reserved, and no longer.
+        if dynptr.record().is_some() { Ok(part.addr()) } else { self.give(part) }
+    }
+
+    /// Gives the program a map that was found in another one. Returns its handle.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultKind::TooManyMaps`].
+    pub fn give_map(&mut self, map: Arc<Map>) -> Result<u64, FaultKind> {
+        let slot = self.view.slot;
+        self.view.tables().found_map(map, slot)
+    }
+
+    /// Calls the program's function that is an [`ArgKind::Function`]. Its result.
+    ///
+    /// # Errors
+    ///
+    /// Why the run is to be stopped: the callable must return it.
+    pub fn callback(&mut self, i: usize, args: [u64; MAX_ARGS]) -> Result<u64, FaultKind> {
+        match self.checked.get(i) {
+            Some(Checked::Function) => self.view.engine.call(self.regs[i], args),
+            _ => Err(self.undeclared(i)),
+        }
+    }
+
+    /// Lends the program, for loads, room for a key of `len` bytes until [`Call::return_key`]. What is
+    /// returned can be written.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultKind::TooDeep`] when as many are lent as there are frames.
+    pub fn lend_key(&mut self, len: usize) -> Result<Window<'r>, FaultKind> {
+        self.view.tables().lend_key(len)
+    }
+
+    /// Takes back the room lent last.
+    pub fn return_key(&mut self) {
+        self.view.tables().return_key();
+    }
+
+    /// Whether the run has budget left. A callable that works on and on stops when it has not.
+    pub fn goes_on(&mut self) -> bool {
+        self.view.engine.goes_on()
+    }
+
+    /// Asks that the run goes on with another program in place of the one that made the call. Whether it
+    /// does: not after too many times, and only if the callable declares an [`ArgKind::Context`].
+    pub fn tail_call(&mut self, program: Arc<Program>) -> bool {
+        self.callable.args.contains(&ArgKind::Context) && self.view.tables().set_next(program)
+    }
+
+    /// Takes the spin lock that is an [`ArgKind::Lock`], waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultKind::SecondLock`] when the run holds one.
+    pub fn lock(&mut self, i: usize) -> Result<(), FaultKind> {
+        let Some(&Checked::Lock(word)) = self.checked.get(i) else {
+            return Err(self.undeclared(i));
+        };
+        if self.view.tables().lock.is_some() {
+            return Err(FaultKind::SecondLock);
+        }
+        let held = Held::take(word).ok_or_else(|| self.fault(i, ArgFault::ReadOnly))?;
+        self.view.tables().lock = Some(held);
+        Ok(())
+    }
+
+    /// Gives back the spin lock that is an [`ArgKind::Lock`].
+    ///
+    /// # Errors
+    ///
+    /// A fault when it is not the one that is held.
+    pub fn unlock(&mut self, i: usize) -> Result<(), FaultKind> {
+        let Some(&Checked::Lock(word)) = self.checked.get(i) else {
+            return Err(self.undeclared(i));
+        };
+        match &self.view.tables().lock {
+            Some(held) if held.addr() == word.addr() => {
+                self.view.tables().lock = None;
+                Ok(())
+            }
+            _ => Err(self.fault(i, ArgFault::NotHeld)),
+        }
+    }
+
+    /// The 8 bytes of an iterator.
+    pub fn iterator(&self, i: usize) -> Result<Window<'c>, FaultKind> {
+        match self.checked.get(i) {
+            Some(Checked::Place(place)) => Ok(*place),
+            _ => Err(self.undeclared(i)),
+        }
+    }
+
+    /// Takes from the budget of the run, for work that grows with what the program asked for. One is
+    /// about the time of an instruction.
+    pub fn charge(&mut self, work: u64) {
+        self.view.engine.charge(work);
     }
 
     /// `len` bytes at an address the program made up, if it may access them.
@@ -192,7 +349,7 @@ impl<'c, 'r> Call<'c, 'r> {
 
     /// What the embedder lends the run.
     pub fn host(&mut self) -> &mut dyn Host<'r> {
-        self.view.host
+        self.view.engine.host()
     }
 
     /// The thread's number; see [`super::Worker::new`].
@@ -203,8 +360,9 @@ impl<'c, 'r> Call<'c, 'r> {
     /// A random number, not fit for secrets.
     pub fn random(&mut self) -> u64 {
         // A counter through a mixing function (splitmix64, public domain).
-        let state = self.view.tables.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.view.tables.random = state;
+        let random = &mut self.view.tables().random;
+        let state = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        *random = state;
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -221,6 +379,10 @@ impl<'c, 'r> Call<'c, 'r> {
 }
 
 impl<'c, 'r> View<'c, 'r> {
+    fn tables(&mut self) -> &mut Tables<'r> {
+        self.engine.tables()
+    }
+
     fn check(
         &mut self,
         kind: ArgKind,
@@ -230,12 +392,14 @@ impl<'c, 'r> View<'c, 'r> {
     ) -> Result<Checked<'c, 'r>, ArgFault> {
         let sized = |size: fn(&Map) -> u32| map.map(|map| size(map).into()).ok_or(ArgFault::WrongMap);
         Ok(match kind {
-            ArgKind::Scalar | ArgKind::Const | ArgKind::Size | ArgKind::ConstSize | ArgKind::Ignored => {
-                Checked::Scalar
-            }
+            ArgKind::Scalar
+            | ArgKind::Any
+            | ArgKind::Const
+            | ArgKind::Size
+            | ArgKind::ConstSize
+            | ArgKind::Ignored => Checked::Scalar,
             ArgKind::Map(kinds) => {
-                let index = handle::number(handle::MAP, value).ok_or(ArgFault::NotMap)?;
-                let map = self.program.maps.get(index as usize).ok_or(ArgFault::NotMap)?;
+                let map = self.tables().map(value).ok_or(ArgFault::NotMap)?;
                 if !kinds.contains(&map.spec().kind) {
                     return Err(ArgFault::WrongMap);
                 }
@@ -249,9 +413,17 @@ impl<'c, 'r> View<'c, 'r> {
                 let size = sized(|map| map.spec().value_size)?;
                 Checked::Mem(Some(self.mem(value, size, Access::Read)?))
             }
+            ArgKind::ValueOrNull if value == 0 => Checked::Mem(None),
+            ArgKind::ValueOrNull => {
+                let size = sized(|map| map.spec().value_size)?;
+                Checked::Mem(Some(self.mem(value, size, Access::Read)?))
+            }
             ArgKind::ValueOut => {
                 let size = sized(|map| map.spec().value_size)?;
-                Checked::Mem(Some(self.mem(value, size, Access::ReadWrite)?))
+                // A Bloom filter is asked whether it has the value.
+                let bloom = map.is_some_and(|map| map.spec().kind == MapKind::Bloom);
+                let access = if bloom { Access::Read } else { Access::ReadWrite };
+                Checked::Mem(Some(self.mem(value, size, access)?))
             }
             ArgKind::Mem { nullable: true, .. } if value == 0 => Checked::Mem(None),
             ArgKind::Mem { access, .. } => Checked::Mem(Some(self.mem(value, next, access)?)),
@@ -260,30 +432,50 @@ impl<'c, 'r> View<'c, 'r> {
                 let rest = self.rest(value).ok_or(ArgFault::NotString)?;
                 Checked::Str(until_nul(rest).ok_or(ArgFault::NotString)?)
             }
-            ArgKind::DynptrUninit(_) => Checked::Place(self.place(value)?),
-            ArgKind::Dynptr => {
-                let place = self.place(value).map_err(|_| ArgFault::NotDynptr)?;
-                let dynptr = self.tables.dynptrs.get(place).ok_or(ArgFault::NotDynptr)?;
+            ArgKind::DynptrUninit(_) => {
+                Checked::Place(self.place(value, DYNPTR_BYTES).ok_or(ArgFault::NotStack)?)
+            }
+            ArgKind::Dynptr | ArgKind::DynptrRecord => {
+                let place = self.place(value, DYNPTR_BYTES).ok_or(ArgFault::NotDynptr)?;
+                let dynptr = self.tables().dynptrs.get(place).ok_or(ArgFault::NotDynptr)?;
+                let wrong = dynptr.is_some_and(|dynptr| dynptr.record().is_none());
+                if kind == ArgKind::DynptrRecord && wrong {
+                    return Err(ArgFault::NotRecordDynptr);
+                }
                 Checked::Dynptr(place, dynptr)
             }
             ArgKind::Buffer { .. } => {
                 let number = handle::number(handle::BUFFER, value).ok_or(ArgFault::NotBuffer)?;
-                if !self.tables.has_buffer(number) {
+                if !self.tables().has_buffer(number) {
                     return Err(ArgFault::NotBuffer);
                 }
                 Checked::Buffer(number)
             }
-            ArgKind::DynptrRecord
-            | ArgKind::Function(_)
-            | ArgKind::CallbackContext
-            | ArgKind::IterUninit
-            | ArgKind::Iter
-            | ArgKind::IterDestroy
-            | ArgKind::Lock { .. }
-            | ArgKind::Context => return Err(ArgFault::NotOffered),
             ArgKind::Record => {
-                self.tables.record_at(value).ok_or(ArgFault::NotRecord)?;
+                let tables = self.tables();
+                let record = tables.record_at(value).filter(|_| !tables.dynptrs.has_record(value));
+                record.ok_or(ArgFault::NotRecord)?;
                 Checked::Record
+            }
+            ArgKind::Function(_) => {
+                handle::number(handle::FUNCTION, value).ok_or(ArgFault::NotFunction)?;
+                Checked::Function
+            }
+            ArgKind::CallbackContext => {
+                if value != 0 && self.local.stack_offset(value, 1).is_none() {
+                    return Err(ArgFault::NotStackOrNull);
+                }
+                Checked::Scalar
+            }
+            ArgKind::IterUninit | ArgKind::Iter | ArgKind::IterDestroy => {
+                Checked::Place(self.place(value, ITERATOR_BYTES).ok_or(ArgFault::NotIterator)?)
+            }
+            ArgKind::Lock { .. } => Checked::Lock(self.tables().lock_at(value).ok_or(ArgFault::NotLock)?),
+            ArgKind::Context => {
+                if value != self.local.context.addr() {
+                    return Err(ArgFault::NotContext);
+                }
+                Checked::Scalar
             }
         })
     }
@@ -298,8 +490,10 @@ impl<'c, 'r> View<'c, 'r> {
         }
         let outside = ArgFault::OutOfBounds { addr, size };
         let len = usize::try_from(size).map_err(|_| outside)?;
-        *self.work += size / 64;
-        match resolve(self.local, self.tables, addr, len, access, self.work) {
+        let mut work = size / 64;
+        let found = resolve(self.local, self.tables(), addr, len, access, &mut work);
+        self.engine.charge(work);
+        match found {
             Ok((object, off)) => object.sub(off, len).ok_or(outside),
             Err(Miss::ReadOnly) => Err(ArgFault::ReadOnly),
             Err(Miss::Outside) => Err(outside),
@@ -308,14 +502,17 @@ impl<'c, 'r> View<'c, 'r> {
 
     /// The rest of an object from an address on; never empty.
     fn rest(&mut self, addr: u64) -> Option<Window<'c>> {
-        let (object, off) = resolve(self.local, self.tables, addr, 1, Access::Read, self.work).ok()?;
+        let mut work = 0;
+        let found = resolve(self.local, self.tables(), addr, 1, Access::Read, &mut work);
+        self.engine.charge(work);
+        let (object, off) = found.ok()?;
         object.sub(off, object.len() - off)
     }
 
-    /// The 16 bytes of a dynptr.
-    fn place(&self, addr: u64) -> Result<Window<'c>, ArgFault> {
-        let off = self.local.stack_offset(addr, DYNPTR_BYTES).filter(|_| addr.is_multiple_of(8));
-        off.and_then(|off| self.local.stack.sub(off, DYNPTR_BYTES)).ok_or(ArgFault::NotStack)
+    /// Bytes of the stack for a dynptr or an iterator.
+    fn place(&self, addr: u64, len: usize) -> Option<Window<'c>> {
+        let off = self.local.stack_offset(addr, len).filter(|_| addr.is_multiple_of(8))?;
+        self.local.stack.sub(off, len)
     }
 }
 

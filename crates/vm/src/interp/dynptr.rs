@@ -5,6 +5,7 @@
 //! forged, copied, overwritten or left over from an earlier run is refused.
 
 use super::memory::renew;
+use crate::maps::Reservation;
 use crate::mem::{Access, Width, Window};
 
 /// Most bytes a dynptr can describe (`DYNPTR_MAX_SIZE` of the kernel).
@@ -21,12 +22,31 @@ const MAGIC: u64 = 0xfbd7_0000;
 #[derive(Debug, Clone, Copy)]
 pub struct Dynptr<'r> {
     window: Window<'r>,
+    /// Address of the ring-buffer record the memory is a part of.
+    record: Option<u64>,
 }
 
 impl<'r> Dynptr<'r> {
     /// A view of the whole window; `None` when it is too long.
     pub fn new(window: Window<'r>) -> Option<Dynptr<'r>> {
-        (window.len() <= MAX_DYNPTR_SIZE).then_some(Dynptr { window })
+        (window.len() <= MAX_DYNPTR_SIZE).then_some(Dynptr { window, record: None })
+    }
+
+    /// A view of a whole ring-buffer record; `None` when it is too long.
+    pub(super) fn of_record(record: &Reservation<'r>) -> Option<Dynptr<'r>> {
+        let window = record.window();
+        Dynptr::new(window).map(|dynptr| Dynptr { record: Some(window.addr()), ..dynptr })
+    }
+
+    /// Address of the ring-buffer record the memory is a part of.
+    pub(super) fn record(&self) -> Option<u64> {
+        self.record
+    }
+
+    /// A view of a part of this one's memory, as [`Dynptr::slice`] gives it.
+    #[must_use]
+    pub fn narrowed(&self, part: Window<'r>) -> Dynptr<'r> {
+        Dynptr { window: part, ..*self }
     }
 
     /// Length in bytes.
@@ -58,6 +78,14 @@ struct Entry<'r> {
     generation: u64,
     /// `None` is the invalid dynptr a failed request leaves.
     dynptr: Option<Dynptr<'r>>,
+}
+
+impl Entry<'_> {
+    /// No bytes on the stack name the entry any more: generations start at 1.
+    fn forget(&mut self) {
+        self.generation = 0;
+        self.dynptr = None;
+    }
 }
 
 /// The dynptrs of a run.
@@ -95,6 +123,22 @@ impl<'r> Dynptrs<'r> {
         debug_assert!(written.is_some(), "the place is 16 bytes of stack");
     }
 
+    /// Forgets the dynptr at `place`.
+    pub(super) fn remove(&mut self, place: Window<'_>) {
+        self.entries.iter_mut().filter(|entry| entry.addr == place.addr()).for_each(Entry::forget);
+    }
+
+    /// Forgets all dynptrs of a ring-buffer record.
+    pub(super) fn remove_record(&mut self, addr: u64) {
+        let of_record = |entry: &&mut Entry<'r>| entry.dynptr.is_some_and(|d| d.record == Some(addr));
+        self.entries.iter_mut().filter(of_record).for_each(Entry::forget);
+    }
+
+    /// Whether there is a dynptr of a ring-buffer record.
+    pub(super) fn has_record(&self, addr: u64) -> bool {
+        self.entries.iter().any(|entry| entry.dynptr.is_some_and(|d| d.record == Some(addr)))
+    }
+
     /// The dynptr whose bytes are the 16 of `place`; the outer `None` if there is none.
     pub(super) fn get(&self, place: Window<'_>) -> Option<Option<Dynptr<'r>>> {
         let word = place.load(0, Width::DW)?;
@@ -102,7 +146,9 @@ impl<'r> Dynptrs<'r> {
             return None;
         }
         let entry = self.entries.get(word as u32 as usize)?;
-        let genuine = entry.addr == place.addr() && Some(entry.generation) == place.load(8, Width::DW);
+        let genuine = entry.generation != 0
+            && entry.addr == place.addr()
+            && Some(entry.generation) == place.load(8, Width::DW);
         genuine.then_some(entry.dynptr)
     }
 }

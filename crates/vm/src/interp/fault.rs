@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::program::{Program, SourceLine};
+use crate::program::{Missing, Program, SourceLine};
 
 /// Why a program was stopped: one variant for each rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +89,12 @@ pub enum FaultKind {
         /// How many there are.
         len: usize,
     },
+    /// An indirect jump to what is in no jump table of its function.
+    #[error("indirect jump to {target:#x}, which is in no jump table of the function")]
+    BadIndirectJump {
+        /// What the register holds.
+        target: u64,
+    },
     /// Too many functions are active at once.
     #[error("the call stack of {} frames is too deep", super::MAX_FRAMES + 1)]
     TooDeep,
@@ -120,6 +126,9 @@ pub enum FaultKind {
         /// Number of the helper.
         id: i32,
     },
+    /// An instruction that needs something that does not exist here.
+    #[error("{0}")]
+    Missing(Missing),
     /// A call of a kfunc the program was not linked with.
     #[error("there is no kfunc {index}")]
     UnknownKfunc {
@@ -143,6 +152,18 @@ pub enum FaultKind {
         callable: &'static str,
         /// Number of the argument, from 1.
         arg: u8,
+    },
+    /// A call of something that may not be called while the run holds a spin lock.
+    #[error("function calls are not allowed while holding a lock")]
+    Locked,
+    /// A call of a function that takes a spin lock while the run holds one.
+    #[error("locking two bpf_spin_locks are not allowed")]
+    SecondLock,
+    /// A run found more maps in other maps than can be tracked.
+    #[error("more than {limit} maps found in other maps in one run")]
+    TooManyMaps {
+        /// The limit.
+        limit: usize,
     },
     /// A run holds more slices than can be tracked.
     #[error("more than {limit} slices in one run")]
@@ -195,9 +216,27 @@ pub enum ArgFault {
     /// Not a record that is reserved.
     #[error("is not a reserved record")]
     NotRecord,
-    /// Of a kind no callable of this version declares.
-    #[error("is of a kind that is not offered")]
-    NotOffered,
+    /// Not a dynptr of a record that is reserved.
+    #[error("is not a dynptr of a reserved record")]
+    NotRecordDynptr,
+    /// Not a function of the program.
+    #[error("is not a function")]
+    NotFunction,
+    /// Not the stack, and not null.
+    #[error("is neither stack nor null")]
+    NotStackOrNull,
+    /// Not 8 aligned bytes of the stack.
+    #[error("is not 8 bytes of stack, 8-byte aligned")]
+    NotIterator,
+    /// Not the `struct bpf_spin_lock` of a map value.
+    #[error("is not the bpf_spin_lock of a map value")]
+    NotLock,
+    /// Not the lock that the run holds.
+    #[error("is not the lock that is held")]
+    NotHeld,
+    /// Not the context the program was given.
+    #[error("is not the program's context")]
+    NotContext,
 }
 
 /// A program that was stopped: where and why.

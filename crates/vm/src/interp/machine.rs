@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::alu::{self, Order};
-use super::call::{Call, MAX_ARGS, View};
+use super::call::{Call, Engine, MAX_ARGS, View};
 use super::memory::{Local, Miss, Tables, covers, handle, refuse, resolve};
 use super::{CLOBBERED, FRAME_SIZE, Fault, FaultKind, MAX_FRAMES, Outcome};
-use crate::contract::Callable;
+use crate::contract::{ArgKind, Callable};
 use crate::helpers;
 use crate::host::Host;
 use crate::insn::{Insn, op, pseudo};
@@ -24,13 +24,18 @@ const RESERVE: u64 = 8;
 type Stop = Box<FaultKind>;
 
 /// What a local call keeps for the caller.
-#[derive(Debug, Clone, Copy, Default)]
-struct Frame {
-    /// Where the caller goes on.
+#[derive(Debug, Clone, Copy)]
+struct Frame<'r> {
+    /// The caller's program: what it called may have gone on to another one.
+    program: &'r Program,
+    /// Where the caller goes on; [`CALLBACK`] if it is a callable that called a function.
     ret: usize,
     /// R6 to R9 of the caller.
     saved: [u64; 4],
 }
+
+/// In place of a slot to go on at.
+const CALLBACK: usize = usize::MAX;
 
 /// Does the same for each width with the width as a constant, so that a load is one load.
 macro_rules! by_width {
@@ -56,7 +61,7 @@ pub(super) struct Machine<'w, 'r> {
     at: usize,
     /// The next one.
     pc: usize,
-    frames: [Frame; MAX_FRAMES - 1],
+    frames: [Frame<'r>; MAX_FRAMES - 1],
     depth: usize,
     local: Local<'w>,
     /// The last two objects accessed that are not the stack, newest first; emptied by calls.
@@ -66,6 +71,8 @@ pub(super) struct Machine<'w, 'r> {
     slot: usize,
     budget: u64,
     left: u64,
+    /// Whether the loop goes on with a program that may be another one.
+    switched: bool,
 }
 
 impl<'w, 'r: 'w> Machine<'w, 'r> {
@@ -82,7 +89,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             regs: [0; REGS],
             at: 0,
             pc: 0,
-            frames: [Frame::default(); MAX_FRAMES - 1],
+            frames: [Frame { program, ret: 0, saved: [0; 4] }; MAX_FRAMES - 1],
             depth: 0,
             local,
             recent: [nowhere(); 2],
@@ -91,6 +98,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             slot,
             budget,
             left: budget,
+            switched: false,
         }
     }
 
@@ -102,7 +110,29 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         Outcome { result, insns: self.budget - self.left }
     }
 
+    /// As [`Machine::run`], in place of a function of compiled code whose frame is the one at `depth`, with
+    /// `left` of the budget.
+    #[cfg(feature = "jit")]
+    pub(super) fn run_at(&mut self, depth: usize, left: u64, context: u64) -> Outcome {
+        if let Some(caller) = depth.checked_sub(1).and_then(|caller| self.frames.get_mut(caller)) {
+            caller.ret = CALLBACK;
+        }
+        (self.depth, self.left) = (depth, left);
+        self.run([context, 0])
+    }
+
+    /// Runs until the function the loop was started for returns.
     fn steps(&mut self) -> Result<(), Stop> {
+        loop {
+            self.steps_of_program()?;
+            if !std::mem::take(&mut self.switched) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs until that function returns, or another program goes on: `switched` tells.
+    fn steps_of_program(&mut self) -> Result<(), Stop> {
         let insns = self.program.insns.as_slice();
         loop {
             let Some(&insn) = insns.get(self.pc) else {
@@ -357,7 +387,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         }
     }
 
-    /// Class `JMP`; whether the program ended.
+    /// Class `JMP`; whether the instructions of this program are over.
     #[inline(always)]
     fn jump(&mut self, insn: Insn) -> Result<bool, Stop> {
         let (dst, src) = (insn.dst as usize, insn.src);
@@ -368,11 +398,19 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             }
             op::CALL_IMM => {
                 require(insn, dst == 0 && insn.off == 0)?;
-                self.call(insn)?;
+                if self.call_any(insn)? {
+                    return Ok(true);
+                }
             }
             op::EXIT_INSN => {
                 require(insn, dst == 0 && src == 0 && insn.off == 0 && insn.imm == 0)?;
                 return Ok(self.leave());
+            }
+            op::GOTOX => {
+                require(insn, src == 0 && insn.off == 0 && insn.imm == 0)?;
+                let target = self.regs[dst];
+                let known = self.program.may_jump(self.at, target);
+                self.pc = known.ok_or(FaultKind::BadIndirectJump { target })?;
             }
             op::CALLX => return Err(FaultKind::IndirectCall.into()),
             op::MAY_GOTO => {
@@ -439,8 +477,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | (u64::from(second.imm as u32) << 32)),
             pseudo::MAP => {
                 require(second, second.imm == 0)?;
-                map()?;
-                Ok(handle::make(handle::MAP, insn.imm as u32))
+                Ok(handle::make(handle::MAP, map()?.id()))
             }
             pseudo::MAP_VALUE => {
                 let map = map()?;
@@ -462,12 +499,15 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 
     #[inline(never)]
-    fn call(&mut self, insn: Insn) -> Result<(), Stop> {
+    fn call_any(&mut self, insn: Insn) -> Result<bool, Stop> {
         let callable = match insn.src {
-            pseudo::CALL_HELPER => {
-                helpers::by_id(insn.imm).ok_or(FaultKind::UnknownHelper { id: insn.imm })?
+            pseudo::CALL_HELPER => helpers::by_id(insn.imm).ok_or_else(|| self.no_helper(insn.imm))?,
+            pseudo::CALL_LOCAL => {
+                self.push_frame(self.pc)?;
+                self.go(insn.imm.into())?;
+                self.enter()?;
+                return Ok(false);
             }
-            pseudo::CALL_LOCAL => return self.call_local(insn),
             pseudo::CALL_KFUNC => {
                 let kfuncs = &self.program.kfuncs;
                 let found = usize::try_from(insn.imm).ok().and_then(|index| kfuncs.get(index));
@@ -476,39 +516,48 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             _ => return Err(bad(insn)),
         };
         self.regs[0] = self.call_out(callable)?;
+        if let Some(program) = self.tables.take_next() {
+            return self.go_on_with(program);
+        }
         self.clobber();
-        Ok(())
+        Ok(false)
+    }
+
+    /// Why there is no helper of this number.
+    #[cold]
+    fn no_helper(&self, id: i32) -> FaultKind {
+        match self.program.poison(self.at) {
+            Some(missing) => FaultKind::Missing(missing.clone()),
+            None => FaultKind::UnknownHelper { id },
+        }
     }
 
     #[inline(never)]
     fn call_out(&mut self, callable: &'static Callable) -> Result<u64, Stop> {
+        if self.tables.lock.is_some()
+            && !callable.args.iter().any(|kind| matches!(kind, ArgKind::Lock { .. }))
+        {
+            return Err(FaultKind::Locked.into());
+        }
         let mut regs = [0; MAX_ARGS];
         regs.copy_from_slice(&self.regs[1..=MAX_ARGS]);
         // Memory may come and go during the call.
         self.recent = [nowhere(); 2];
-        let mut work = 0;
-        let view = View {
-            program: self.program,
-            local: self.local,
-            tables: self.tables,
-            host: self.host,
-            slot: self.slot,
-            work: &mut work,
-        };
+        let view = View { local: self.local, slot: self.slot, engine: self };
         let result = Call::run(callable, regs, view);
-        self.left = self.left.saturating_sub(work);
         Ok(result?)
     }
 
-    fn call_local(&mut self, insn: Insn) -> Result<(), Stop> {
+    /// Keeps what the function in progress needs to go on at `ret`, for one that is entered next.
+    fn push_frame(&mut self, ret: usize) -> Result<(), Stop> {
         let Some(frame) = self.frames.get_mut(self.depth) else {
             return Err(FaultKind::TooDeep.into());
         };
-        frame.ret = self.pc;
+        frame.program = self.program;
+        frame.ret = ret;
         frame.saved.copy_from_slice(&self.regs[6..FP]);
         self.depth += 1;
-        self.go(insn.imm.into())?;
-        self.enter()
+        Ok(())
     }
 
     /// Gives the function at `depth` its frame.
@@ -518,24 +567,72 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         Ok(())
     }
 
-    /// Returns from a function; whether it was the entry.
+    /// Another program takes the place of the function in progress, with the same context.
+    fn go_on_with(&mut self, program: &'r Program) -> Result<bool, Stop> {
+        self.tables.begin(program, self.slot);
+        self.program = program;
+        (self.at, self.pc) = (0, 0);
+        let context = self.regs[1];
+        self.regs = [0; REGS];
+        self.regs[1] = context;
+        self.switched = true;
+        self.enter()?;
+        Ok(true)
+    }
+
+    /// Returns from a function; whether the instructions of this program are over.
     fn leave(&mut self) -> bool {
         let Some(caller) = self.depth.checked_sub(1) else {
             return true;
         };
-        let frame = self.frames[caller];
+        let Frame { program, ret, saved } = self.frames[caller];
+        self.switched = ret != CALLBACK && !std::ptr::eq(program, self.program);
         self.depth = caller;
-        self.pc = frame.ret;
-        self.regs[6..FP].copy_from_slice(&frame.saved);
+        self.program = program;
+        self.pc = ret;
+        self.regs[6..FP].copy_from_slice(&saved);
         self.regs[FP] = self.local.enter(caller);
         self.clobber();
-        false
+        ret == CALLBACK || self.switched
     }
 
     fn clobber(&mut self) {
         for (register, value) in self.regs.iter_mut().enumerate().take(MAX_ARGS + 1).skip(1) {
             *value = CLOBBERED + register as u64;
         }
+    }
+}
+
+impl<'r> Engine<'r> for Machine<'_, 'r> {
+    fn tables(&mut self) -> &mut Tables<'r> {
+        self.tables
+    }
+
+    fn host(&mut self) -> &mut (dyn Host<'r> + '_) {
+        self.host
+    }
+
+    fn charge(&mut self, work: u64) {
+        self.left = self.left.saturating_sub(work);
+    }
+
+    fn goes_on(&self) -> bool {
+        self.left > 0
+    }
+
+    fn call(&mut self, function: u64, args: [u64; MAX_ARGS]) -> Result<u64, FaultKind> {
+        let slot = handle::number(handle::FUNCTION, function).unwrap_or(u32::MAX);
+        let (at, pc, regs) = (self.at, self.pc, self.regs);
+        self.push_frame(CALLBACK).map_err(|stop| *stop)?;
+        self.regs = [0; REGS];
+        self.regs[1..=MAX_ARGS].copy_from_slice(&args);
+        self.pc = slot as usize;
+        self.enter().and_then(|()| self.steps()).map_err(|stop| *stop)?;
+        let result = self.regs[0];
+        (self.at, self.pc, self.regs) = (at, pc, regs);
+        // The callable that called may take memory away.
+        self.recent = [nowhere(); 2];
+        Ok(result)
     }
 }
 

@@ -1,22 +1,30 @@
 //! Which addresses a program may access.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use super::dynptr::Dynptrs;
+use super::keep::Keep;
 use super::{Arg, CLOBBERED, FRAME_SIZE, FRAME_STRIDE, FaultKind};
-use crate::maps::{Reservation, Values};
+use crate::maps::{Held, Map, Reservation, Values};
 use crate::mem::{Access, Window};
 use crate::program::Program;
 
 /// Most slices one run can hold.
 const MAX_SLICES: usize = 1 << 16;
 
+/// Most maps one run can find in other maps.
+const MAX_FOUND_MAPS: usize = 1 << 10;
+
+/// Most programs one run can go on to (`MAX_TAIL_CALL_CNT`).
+pub(super) const MAX_TAIL_CALLS: u32 = 33;
+
 /// Addresses that are no memory. They are not canonical on any supported machine, so no window can
 /// have them.
 pub(super) mod handle {
     /// Handles of opaque buffers, by number.
     pub(in crate::interp) const BUFFER: u64 = 0xfb0f_0000_0000_0000;
-    /// Handles of maps, by index.
+    /// Handles of maps, by [`crate::maps::Map::id`].
     pub(in crate::interp) const MAP: u64 = 0xfb0e_0000_0000_0000;
     /// Addresses of functions, by slot.
     pub(in crate::interp) const FUNCTION: u64 = 0xfb0d_0000_0000_0000;
@@ -106,17 +114,32 @@ pub(super) enum Miss {
 /// What was lent to a run and what it made.
 #[derive(Debug, Default)]
 pub(super) struct Tables<'r> {
+    /// Where what the run finds in maps is kept. `None` only between runs.
+    keep: Option<&'r Keep>,
     /// Memory arguments.
     args: Vec<Window<'r>>,
     /// Numbers of the buffers among the arguments.
     buffers: Vec<u32>,
-    /// Values of the maps the program refers to.
+    /// The programs that ran, the first one included.
+    programs: Vec<&'r Program>,
+    /// The maps of those programs, and the ones they found in them.
+    maps: Vec<&'r Arc<Map>>,
+    /// How many of the maps were found.
+    found: usize,
+    /// Values of the maps.
     values: Vec<Values<'r>>,
     /// Memory handed out by calls.
     slices: Vec<Window<'r>>,
     /// Records reserved and not finished.
     pub(super) records: Vec<Reservation<'r>>,
     pub(super) dynptrs: Dynptrs<'r>,
+    /// Keys that callbacks in progress are shown.
+    keys: Vec<Window<'r>>,
+    /// The spin lock the run holds.
+    pub(super) lock: Option<Held<'r>>,
+    tail_calls: u32,
+    /// The program to go on with after the call in progress.
+    next: Option<&'r Program>,
     /// State of the generator behind `bpf_get_prandom_u32`.
     pub(super) random: u64,
 }
@@ -126,23 +149,97 @@ impl<'r> Tables<'r> {
         Tables { random: seed, ..Tables::default() }
     }
 
-    /// The same memory for another run. Records left are discarded.
+    /// The same memory for another run. Records left are discarded, a lock left is released.
     pub(super) fn renew<'a>(mut self) -> Tables<'a> {
         self.buffers.clear();
+        self.lock = None;
         Tables {
+            keep: None,
             args: renew(self.args),
             buffers: self.buffers,
+            programs: renew(self.programs),
+            maps: renew(self.maps),
+            found: 0,
             values: renew(self.values),
             slices: renew(self.slices),
             records: renew(self.records),
             dynptrs: self.dynptrs.renew(),
+            keys: renew(self.keys),
+            lock: None,
+            tail_calls: 0,
+            next: None,
             random: self.random,
         }
     }
 
-    /// Admits the values of the program's maps.
+    /// Starts a run whose finds are kept in `keep`.
+    pub(super) fn start(&mut self, keep: &'r Keep, program: &'r Program, slot: usize) {
+        self.keep = Some(keep);
+        self.begin(program, slot);
+    }
+
+    /// Admits the maps of a program and their values.
     pub(super) fn begin(&mut self, program: &'r Program, slot: usize) {
+        if self.programs.iter().any(|known| std::ptr::eq(*known, program)) {
+            return;
+        }
+        self.programs.push(program);
+        self.maps.extend(&program.maps);
         self.values.extend(program.maps.iter().filter_map(|map| map.values(slot)));
+    }
+
+    /// The map a handle stands for.
+    pub(super) fn map(&self, value: u64) -> Option<&'r Arc<Map>> {
+        let id = handle::number(handle::MAP, value)?;
+        self.maps.iter().find(|map| map.id() == id).copied()
+    }
+
+    /// Admits a map that was found in another one. Returns its handle.
+    pub(super) fn found_map(&mut self, map: Arc<Map>, slot: usize) -> Result<u64, FaultKind> {
+        let value = handle::make(handle::MAP, map.id());
+        if self.map(value).is_none() {
+            let (Some(keep), true) = (self.keep, self.found < MAX_FOUND_MAPS) else {
+                return Err(FaultKind::TooManyMaps { limit: MAX_FOUND_MAPS });
+            };
+            self.found += 1;
+            let map = keep.map(map);
+            self.maps.push(map);
+            self.values.extend(map.values(slot));
+        }
+        Ok(value)
+    }
+
+    /// Notes that the run is to go on with another program. Whether it may.
+    pub(super) fn set_next(&mut self, program: Arc<Program>) -> bool {
+        let (Some(keep), true) = (self.keep, self.tail_calls < MAX_TAIL_CALLS) else {
+            return false;
+        };
+        self.tail_calls += 1;
+        let known = self.programs.iter().find(|known| std::ptr::eq(**known, Arc::as_ptr(&program)));
+        self.next = Some(known.copied().unwrap_or_else(|| keep.program(program)));
+        true
+    }
+
+    /// The program a call asked to go on with. The engine looks after each call.
+    pub(super) fn take_next(&mut self) -> Option<&'r Program> {
+        self.next.take()
+    }
+
+    /// Lends room for a key of `len` bytes to the program, for loads. What is returned can be written.
+    pub(super) fn lend_key(&mut self, len: usize) -> Result<Window<'r>, FaultKind> {
+        let room = self.keep.and_then(|keep| keep.key(self.keys.len(), len)).ok_or(FaultKind::TooDeep)?;
+        self.keys.push(room.read_only());
+        Ok(room)
+    }
+
+    /// Takes back the room lent last.
+    pub(super) fn return_key(&mut self) {
+        self.keys.pop();
+    }
+
+    /// The lock word at an address, if it is one.
+    pub(super) fn lock_at(&self, addr: u64) -> Option<Window<'r>> {
+        self.values.iter().find_map(|values| values.lock_at(addr))
     }
 
     /// Admits an argument. Returns what its register holds.
@@ -185,6 +282,11 @@ impl<'r> Tables<'r> {
         self.records.iter().position(|record| record.window().addr() == addr)
     }
 
+    /// Takes the record that starts at an address.
+    pub(super) fn take_record(&mut self, addr: u64) -> Option<Reservation<'r>> {
+        self.record_at(addr).map(|index| self.records.swap_remove(index))
+    }
+
     /// The lent object that `len` bytes at `addr` lie in. `work` grows with the search.
     pub(super) fn find(
         &self,
@@ -195,7 +297,14 @@ impl<'r> Tables<'r> {
     ) -> Result<Window<'r>, Miss> {
         // Records can always be written.
         let record = self.records.iter().map(Reservation::window).find(|record| covers(record, addr, len));
-        record.map_or_else(|| self.lasting(addr, len, access, work), Ok)
+        if let Some(record) = record {
+            return Ok(record);
+        }
+        match self.keys.iter().find(|key| covers(key, addr, len)) {
+            Some(_) if access == Access::ReadWrite => Err(Miss::ReadOnly),
+            Some(key) => Ok(*key),
+            None => self.lasting(addr, len, access, work),
+        }
     }
 
     /// As [`Tables::find`], but only objects that stay until the run ends.
@@ -218,6 +327,7 @@ impl<'r> Tables<'r> {
         if let Some(window) = self.args.iter().find(|window| fits(window)) {
             return Ok(*window);
         }
+        *work += self.found as u64 / 16;
         let mut values = self.values.iter().filter_map(|values| values.find(addr, len));
         if let Some(window) = values.find(|window| fits(window)) {
             return Ok(window);

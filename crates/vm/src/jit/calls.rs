@@ -102,7 +102,7 @@ impl Translator<'_, '_> {
             self.b.def_var(fuel, results[1]);
         }
         let over = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, results[1], 0);
-        self.end_if(over, slot);
+        self.end_call_if(over, slot);
     }
 
     fn call_rust(&mut self, shim: Shim, returns: &[Type], args: &[Value]) -> Vec<Value> {
@@ -150,7 +150,8 @@ impl Translator<'_, '_> {
         self.b.seal_block(hit);
         let mut first = self.b.ins().iconst(types::I64, values.window.addr() as i64);
         if let Some(slot) = own {
-            let off = self.b.ins().imul_imm_s(slot, values.window.len() as i64);
+            let distance = map.values(1).map_or(0, |next| next.window.addr() - values.window.addr());
+            let off = self.b.ins().imul_imm_s(slot, distance as i64);
             first = self.b.ins().iadd(first, off);
         }
         let index = self.b.ins().uextend(types::I64, index);

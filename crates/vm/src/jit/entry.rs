@@ -11,7 +11,7 @@
 //! it, which it passes to the functions here; while one of them runs, the code does not.
 #![allow(unsafe_code, reason = "calls between compiled code and Rust; see the module header")]
 
-use super::Compiled;
+use super::{Compiled, CompiledFunction};
 use crate::contract::Callable;
 use crate::helpers;
 use crate::interp::compiled::{Ended, Run};
@@ -22,7 +22,35 @@ use crate::mem::Window;
 /// R1 and R2.
 type Entry = unsafe extern "C" fn(*mut Run<'_, '_>, u64, i64, u64, u64) -> Ended;
 
+/// The same of a callback, with R1 to R5: it takes no notice of those it does not have.
+type Callback = unsafe extern "C" fn(*mut Run<'_, '_>, u64, i64, u64, u64, u64, u64, u64) -> Ended;
+
 impl Compiled {
+    /// The function that starts at a slot, if Rust may enter it.
+    pub(crate) fn callback(&self, slot: usize) -> Option<&CompiledFunction> {
+        let index = self.functions.binary_search_by_key(&slot, |function| function.slot).ok()?;
+        self.functions.get(index).filter(|function| function.entry.is_some())
+    }
+
+    /// Runs a function of the program that [`Compiled::callback`] gave.
+    pub(crate) fn call_back(
+        &self,
+        run: &mut Run<'_, '_>,
+        function: &CompiledFunction,
+        frame: u64,
+        fuel: i64,
+        [r1, r2, r3, r4, r5]: [u64; 5],
+    ) -> Ended {
+        let Some(entry) = function.entry else { return Ended { value: 0, fuel: -1 } };
+        let entry = self.code.start() + entry;
+        // SAFETY: at this address is the code of a function of this signature, but for arguments at the end
+        // that it may not have, by how it was compiled. The address is not null.
+        let entry = unsafe { std::mem::transmute::<usize, Callback>(entry) };
+        // SAFETY: see the module header. The code that called for this waits until this returns. It was
+        // proved for all arguments that the helpers with callbacks give.
+        unsafe { entry(run, frame, fuel, r1, r2, r3, r4, r5) }
+    }
+
     /// Runs the program's first function.
     #[inline]
     pub(crate) fn enter(&self, run: &mut Run<'_, '_>, frame: u64, fuel: i64, r1: u64, r2: u64) -> Ended {

@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 
-use super::shape::{Shape, Site, is_jump};
+use super::shape::{Shape, Site, targets};
 use crate::contract::ArgKind;
 use crate::insn::{Insn, op};
 use crate::interp::FRAME_SIZE;
 use crate::program::Program;
-use crate::validate;
 
 /// Words of a frame.
 const WORDS: usize = FRAME_SIZE / 8;
@@ -128,13 +127,10 @@ fn lowest(
                 }
             };
             step(insn, passed(sites.get(&slot), functions), &mut registers, &mut lowest)?;
-            if is_jump(insn)
-                && let Some(target) =
-                    validate::target(slot, insn).and_then(|target| usize::try_from(target).ok())
-            {
+            for target in targets(program, slot) {
                 flows_to(target, &registers);
             }
-            if matches!(insn.code, op::GOTO | op::GOTOL | op::EXIT_INSN) {
+            if matches!(insn.code, op::GOTO | op::GOTOL | op::GOTOX | op::EXIT_INSN) {
                 break;
             }
             slot += 1 + usize::from(insn.is_wide());
@@ -267,13 +263,12 @@ mod tests {
     fn words(text: &str, functions: &[usize]) -> u64 {
         let program = Program {
             name: "f".into(),
-            section: String::new(),
-            sleepable: false,
             insns: assemble(text).unwrap(),
-            maps: Vec::new(),
-            kfuncs: Vec::new(),
-            functions: functions.iter().map(|&start| Function { start, name: "f".into() }).collect(),
-            lines: Vec::new(),
+            functions: functions
+                .iter()
+                .map(|&start| Function { start, name: "f".into(), ..Function::default() })
+                .collect(),
+            ..Program::default()
         };
         shape::of(&program, &Facts::default()).unwrap().functions[0].zeroed.0
     }

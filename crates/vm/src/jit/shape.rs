@@ -12,6 +12,7 @@ use crate::contract::Callable;
 use crate::helpers;
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
+use crate::interp::compiled::Reason;
 use crate::maps::MapKind;
 use crate::program::Program;
 use crate::validate;
@@ -132,6 +133,8 @@ pub(super) fn of(program: &Program, facts: &Facts) -> Result<Shapes, CompileErro
                 let taken = validate::target(slot, insn).and_then(|slot| function_at(program, slot));
                 if let Some(taken) = taken {
                     functions[taken].entered = true;
+                    // What is called with its address calls it.
+                    called.push(taken);
                 }
             }
         }
@@ -177,7 +180,7 @@ fn sites(program: &Program, facts: &Facts) -> Result<HashMap<usize, Site>, Compi
         match site {
             Some(site) => _ = sites.insert(slot, site),
             // Linking leaves calls of missing functions where they cannot be reached.
-            None if !reached => {}
+            None if !reached || program.poison(slot).is_some() => {}
             None => return Err(CompileError::UnknownCall { slot }),
         }
     }
@@ -217,14 +220,13 @@ fn blocks(program: &Program, facts: &Facts, slots: Range<usize>) -> Shape {
         // Along the block to its end, or to where another path went on.
         while slots.contains(&slot) && !reached[slot - start] {
             reached[slot - start] = true;
-            if !facts.reached.get(slot).copied().unwrap_or(true) {
+            if end_of(program, facts, slot).is_some() {
                 break;
             }
             let insn = program.insns[slot];
             let next = slot + 1 + usize::from(insn.is_wide());
             if is_jump(insn) {
-                let target = validate::target(slot, insn).and_then(|target| usize::try_from(target).ok());
-                if let Some(target) = target.filter(|target| slots.contains(target)) {
+                for target in targets(program, slot).into_iter().filter(|target| slots.contains(target)) {
                     leaders[target - start] = true;
                     open.push(target);
                 }
@@ -262,7 +264,30 @@ pub(super) fn is_jump(insn: Insn) -> bool {
 
 /// Whether an instruction never goes on with the next.
 fn is_goto(insn: Insn) -> bool {
-    matches!(insn.code, op::GOTO | op::GOTOL)
+    matches!(insn.code, op::GOTO | op::GOTOL | op::GOTOX)
+}
+
+/// Where a jump goes, if the instruction at a slot is one: to more than one place if it is indirect.
+pub(super) fn targets(program: &Program, slot: usize) -> Vec<usize> {
+    let insn = program.insns[slot];
+    if insn.code == op::GOTOX {
+        let function = program.function(slot).map_or(0, |function| function.start);
+        let tables = program.jump_tables.iter().filter(|table| table.function == function);
+        let mut all: Vec<usize> = tables.flat_map(|table| table.targets.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        return all;
+    }
+    let target = is_jump(insn).then(|| validate::target(slot, insn)).flatten();
+    target.and_then(|target| usize::try_from(target).ok()).into_iter().collect()
+}
+
+/// How the run ends at an instruction, if it does whatever happened before.
+pub(super) fn end_of(program: &Program, facts: &Facts, slot: usize) -> Option<Reason> {
+    if !facts.reached.get(slot).copied().unwrap_or(true) {
+        return Some(Reason::Unreachable);
+    }
+    program.poison(slot).map(|_| Reason::Missing)
 }
 
 /// Whether a jump back takes from the budget each time.
@@ -331,13 +356,13 @@ fn complete(
         if uses_frame(insn) {
             needs |= Needs::FRAME;
         }
-        if !facts.reached.get(slot).copied().unwrap_or(true) {
+        if end_of(program, facts, slot).is_some() {
             needs |= Needs::RUN | Needs::FUEL;
         }
         if is_jump(insn) {
-            let target = validate::target(slot, insn).and_then(|target| usize::try_from(target).ok());
-            let charged = target.is_some_and(|target| charges(program, facts, target, slot));
-            if charged || insn.code == op::MAY_GOTO {
+            let charged =
+                targets(program, slot).into_iter().any(|target| charges(program, facts, target, slot));
+            if charged || matches!(insn.code, op::MAY_GOTO | op::GOTOX) {
                 needs |= Needs::RUN | Needs::FUEL;
             }
         }
@@ -408,8 +433,9 @@ fn arguments(program: &Program, sites: &HashMap<usize, Site>, functions: &[Shape
                 after |= live[slot - start + 1 + usize::from(insn.is_wide())];
             }
             if is_jump(insn) {
-                let target = validate::target(slot, insn).and_then(|target| usize::try_from(target).ok());
-                after |= target.and_then(|target| live.get(target.checked_sub(start)?)).copied().unwrap_or(0);
+                for target in targets(program, slot) {
+                    after |= target.checked_sub(start).and_then(|at| live.get(at)).copied().unwrap_or(0);
+                }
             }
             let (uses, sets) = match sites.get(&slot) {
                 Some(site) => (passed(*site, functions), CALL),
@@ -451,6 +477,7 @@ fn uses(insn: Insn) -> u16 {
         op::JMP | op::JMP32 => match insn.code {
             op::GOTO | op::GOTOL | op::MAY_GOTO => 0,
             op::EXIT_INSN => 1,
+            op::GOTOX => dst,
             _ => dst | operand,
         },
         op::LDX => src,

@@ -69,7 +69,10 @@ fn functions(insns: &[Insn]) -> Vec<Function> {
     }
     starts.sort_unstable();
     starts.dedup();
-    starts.into_iter().map(|start| Function { start, name: format!("f{start}") }).collect()
+    starts
+        .into_iter()
+        .map(|start| Function { start, name: format!("f{start}"), ..Function::default() })
+        .collect()
 }
 
 fn whole(mut program: Program) -> Arc<Program> {

@@ -12,11 +12,11 @@ use cranelift_codegen::ir::{
     SourceLoc, Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
-use cranelift_frontend::{FunctionBuilder, Variable};
+use cranelift_frontend::{FunctionBuilder, Switch, Variable};
 
 use super::CompileError;
 use super::alu::{self, Operand};
-use super::shape::{Needs, Shape, Shapes, charges, is_jump};
+use super::shape::{Needs, Shape, Shapes, charges, end_of, is_jump, targets};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::compiled::{Reason, function_handle, map_handle};
 use crate::program::Program;
@@ -76,8 +76,8 @@ pub(super) struct Translator<'a, 'b> {
     blocks: Vec<Option<Block>>,
     /// Instructions before this one are done already.
     next: usize,
-    /// Blocks that end the run at an instruction.
-    ends: Vec<(Block, usize)>,
+    /// Blocks that end the run at an instruction, or what a call there left of it.
+    ends: Vec<(Block, usize, bool)>,
     /// Leaves the function after the run ended.
     out: Option<Block>,
     functions: HashMap<usize, FuncRef>,
@@ -219,7 +219,7 @@ impl Translator<'_, '_> {
         // Blocks that no jump comes back to have all their predecessors when they begin.
         let mut comes_back = vec![false; self.blocks.len()];
         for slot in self.shape.slots.clone().filter(|slot| self.shape.reached[slot - start]) {
-            if let Some(target) = self.target(slot).filter(|&target| target <= slot) {
+            for target in targets(self.source.program, slot).into_iter().filter(|&target| target <= slot) {
                 comes_back[target - start] = true;
             }
         }
@@ -248,19 +248,25 @@ impl Translator<'_, '_> {
 
     /// The blocks in which runs end.
     fn endings(&mut self) {
-        for (block, slot) in std::mem::take(&mut self.ends) {
+        for (block, slot, by_call) in std::mem::take(&mut self.ends) {
             self.b.switch_to_block(block);
             self.b.seal_block(block);
             let run = self.need(self.run);
             let slot = self.b.ins().iconst(types::I64, slot as i64);
             self.b.ins().store(memory(), slot, run, field!(at));
+            if !by_call {
+                let over = self.b.ins().iconst(types::I64, -1);
+                self.b.ins().store(memory(), over, run, field!(fuel));
+            }
             let out = self.out();
             self.b.ins().jump(out, &[]);
         }
         if let Some(out) = self.out {
             self.b.switch_to_block(out);
-            let (zero, over) = (self.b.ins().iconst(types::I64, 0), self.b.ins().iconst(types::I64, -1));
-            self.b.ins().return_(&[zero, over]);
+            let run = self.need(self.run);
+            let value = self.b.ins().load(types::I64, memory(), run, field!(value));
+            let left = self.b.ins().load(types::I64, memory(), run, field!(fuel));
+            self.b.ins().return_(&[value, left]);
         }
     }
 
@@ -273,8 +279,8 @@ impl Translator<'_, '_> {
 
     /// Translates an instruction. Whether control goes on with the next.
     fn instruction(&mut self, slot: usize) -> Result<bool, CompileError> {
-        if !self.source.facts.reached.get(slot).copied().unwrap_or(true) {
-            self.end(Reason::Unreachable, slot);
+        if let Some(reason) = end_of(self.source.program, self.source.facts, slot) {
+            self.end(reason, slot);
             return Ok(false);
         }
         let insn = self.source.program.insns[slot];
@@ -363,7 +369,7 @@ impl Translator<'_, '_> {
         };
         match insn.src {
             pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | u64::from(high) << 32),
-            pseudo::MAP => map().map(|_| map_handle(insn.imm as u32)),
+            pseudo::MAP => map().map(|map| map_handle(map)),
             pseudo::MAP_VALUE => {
                 let map = map()?;
                 let value = map.single_value();
@@ -449,6 +455,10 @@ impl Translator<'_, '_> {
                 return Ok(false);
             }
             op::CALL_IMM => return self.call(slot),
+            op::GOTOX => {
+                self.indirect(slot, insn)?;
+                return Ok(false);
+            }
             _ => {}
         }
         let target = self.target(slot).ok_or_else(|| bad(slot, insn))?;
@@ -485,6 +495,43 @@ impl Translator<'_, '_> {
             self.b.ins().brif(holds, to, &[], next, &[]);
         }
         Ok(false)
+    }
+
+    /// A jump to a place in one of the function's tables.
+    fn indirect(&mut self, slot: usize, insn: Insn) -> Result<(), CompileError> {
+        let mut switch = Switch::new();
+        let mut edges = Vec::new();
+        for target in targets(self.source.program, slot) {
+            let to = self.block(target).ok_or_else(|| bad(slot, insn))?;
+            let edge = if charges(self.source.program, self.source.facts, target, slot) {
+                let edge = self.b.create_block();
+                edges.push((edge, target, to));
+                edge
+            } else {
+                to
+            };
+            switch.set_entry(target as u128, edge);
+        }
+        let wrong = self.b.create_block();
+        self.b.set_cold_block(wrong);
+        let place = self.register(insn.dst);
+        switch.emit(&mut self.b, place, wrong);
+        let left = self.left();
+        for (edge, target, to) in edges {
+            self.b.switch_to_block(edge);
+            self.b.seal_block(edge);
+            // Each way pays from what was left before the jump.
+            if let Some(fuel) = self.fuel {
+                self.b.def_var(fuel, left);
+            }
+            self.charged_jump(self.shape.loop_cost(target, slot), slot, to);
+        }
+        self.b.switch_to_block(wrong);
+        self.b.seal_block(wrong);
+        let run = self.need(self.run);
+        self.b.ins().store(memory(), place, run, field!(value));
+        self.end(Reason::BadIndirectJump, slot);
+        Ok(())
     }
 
     /// Where the instruction after `slot` goes if R0 is null, and if it is not. `None` if that is not what
@@ -547,8 +594,16 @@ impl Translator<'_, '_> {
     fn end_at(&mut self, slot: usize) -> Block {
         let end = self.b.create_block();
         self.b.set_cold_block(end);
-        self.ends.push((end, slot));
+        self.ends.push((end, slot, false));
         end
+    }
+
+    /// Leaves the function after a call if a condition holds: the run is over, or another program went on.
+    pub(super) fn end_call_if(&mut self, over: Value, slot: usize) {
+        let end = self.b.create_block();
+        self.b.set_cold_block(end);
+        self.ends.push((end, slot, true));
+        self.go_on_unless(over, end);
     }
 
     /// Ends the run at an instruction if a condition holds.

@@ -1,5 +1,6 @@
 //! Programs: each entry function with all it calls, relocated.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -11,8 +12,11 @@ use super::MAX_ITEMS;
 use super::MAX_MODULE_SLOTS;
 use super::MAX_PROGRAM_SLOTS;
 use super::Meaning;
-use super::POISON_CALL;
-use super::core;
+use super::core::Problem;
+use super::external;
+use super::external::External;
+use super::info;
+use super::jumps;
 use crate::btf::Class;
 use crate::btf::LineInfo;
 use crate::contract::Callable;
@@ -20,7 +24,9 @@ use crate::contract::Contract;
 use crate::helpers;
 use crate::insn::Insn;
 use crate::insn::op;
+use crate::insn::poison;
 use crate::insn::pseudo;
+use crate::maps::Map;
 use crate::object::Place;
 use crate::object::Relocation;
 use crate::object::Section;
@@ -29,92 +35,111 @@ use crate::object::Symbol;
 use crate::object::SymbolKind;
 use crate::object::reloc;
 use crate::program::Function;
+use crate::program::JumpTable;
 use crate::program::LineEntry;
+use crate::program::Missing;
+use crate::program::Poison;
 use crate::program::Program;
-use crate::program::SourceLine;
 use crate::validate;
-
-/// Most CO-RE relocations of an object.
-const MAX_CORE: usize = 1 << 16;
-
-/// Functions of the C library that compilers call on their own.
-const LIBRARY: [&str; 5] = ["memcmp", "memcpy", "memmove", "memset", "bcmp"];
+use crate::validate::InsnProblem;
 
 /// A function of the object.
 #[derive(Debug, Clone, Copy)]
-struct Func<'d> {
-    name: &'d str,
-    section: usize,
+pub(super) struct Func<'d> {
+    pub(super) name: &'d str,
+    pub(super) section: usize,
     /// First slot in the section.
-    start: usize,
+    pub(super) start: usize,
     /// Length in slots.
-    len: usize,
+    pub(super) len: usize,
     /// A program of its own: global, in a program section.
-    entry: bool,
+    pub(super) entry: bool,
+    /// Neither static nor hidden.
+    pub(super) global: bool,
 }
 
 /// The functions of a section and what is known about its instructions.
 #[derive(Debug, Default)]
-struct Code {
-    insns: Vec<Insn>,
+pub(super) struct Code {
+    /// The instructions, CO-RE relocations applied.
+    pub(super) insns: Vec<Insn>,
     /// Index of the function that starts at a slot.
     functions: BTreeMap<usize, usize>,
     /// Source lines in ascending order of slot, at most one each.
-    lines: Vec<LineInfo>,
-    /// CO-RE relocations that cannot be left alone: slot, kind and reason, ascending.
-    core: Vec<(usize, u32, &'static str)>,
-}
-
-/// What a name of the outside is.
-enum External {
-    Kfunc(&'static Callable),
-    /// Missing, and the object does without.
-    Absent,
+    pub(super) lines: Vec<LineInfo>,
+    /// Types of functions by their first slot.
+    pub(super) types: HashMap<usize, u32>,
+    /// By slot, what an instruction needs that does not exist.
+    pub(super) poisons: BTreeMap<usize, Arc<str>>,
+    /// CO-RE relocations that are wrong, by slot.
+    pub(super) problems: BTreeMap<usize, Problem>,
 }
 
 /// Makes programs of functions.
 pub(super) struct Linker<'a, 'd> {
-    context: &'a Context<'d>,
-    kfuncs: HashMap<&'static str, &'static Callable>,
+    pub(super) context: &'a Context<'d>,
+    pub(super) kfuncs: HashMap<&'static str, &'static Callable>,
+    /// Prototypes of kfuncs as the object declares them.
+    pub(super) prototypes: HashMap<&'a str, u32>,
+    pub(super) tags: info::Tags<'a>,
     helpers: HashSet<u32>,
     functions: Vec<Func<'d>>,
     /// By section.
-    code: Vec<Code>,
-    /// Names of `.kconfig` and `.ksyms` variables.
-    kconfig: HashSet<&'a str>,
-    variables: HashSet<&'a str>,
+    pub(super) code: Vec<Code>,
+    /// Names of `.ksyms` variables.
+    pub(super) variables: HashSet<&'a str>,
     /// Source texts by offset in the BTF strings.
-    texts: HashMap<u32, Arc<str>>,
+    pub(super) texts: HashMap<u32, Arc<str>>,
     /// Programs made so far by function.
     programs: BTreeMap<usize, Arc<Program>>,
     /// Slots that may still be linked.
     room: usize,
+    /// Words of jump tables that may still be linked.
+    pub(super) jump_words: Cell<usize>,
     notes: Vec<String>,
 }
 
 /// A program in the making.
 #[derive(Default)]
-struct Draft {
+pub(super) struct Draft {
     insns: Vec<Insn>,
     /// Functions in order, and their start by function: `usize::MAX` until they are appended.
     order: Vec<usize>,
     starts: HashMap<usize, usize>,
     /// References to functions: slot and function.
     calls: Vec<(usize, usize)>,
-    /// Indices into the context's maps, and the inverse.
-    maps: Vec<usize>,
+    /// What it refers to, and the index of the object's maps in it.
+    maps: Vec<MapRef>,
     map_index: HashMap<usize, i32>,
     kfuncs: Vec<&'static Callable>,
     kfunc_index: HashMap<&'static str, i32>,
-    lines: Vec<LineEntry>,
+    pub(super) lines: Vec<LineEntry>,
+    poisons: Vec<Poison>,
+    pub(super) jump_tables: Vec<JumpTable>,
+    /// The map of a table by slot of its function and offset in its section.
+    pub(super) table_index: HashMap<(usize, u64), i32>,
+}
+
+/// A map of a program.
+enum MapRef {
+    /// One of the object's, by index.
+    Shared(usize),
+    /// One of the program alone.
+    Own(Arc<Map>),
 }
 
 impl Draft {
+    /// Adds a map of the program alone.
+    pub(super) fn own_map(&mut self, map: Arc<Map>) -> i32 {
+        self.maps.push(MapRef::Own(map));
+        self.maps.len() as i32 - 1
+    }
+
     fn map(&mut self, map: usize) -> i32 {
         let next = self.maps.len() as i32;
         let index = *self.map_index.entry(map).or_insert(next);
         if index == next {
-            self.maps.push(map);
+            self.maps.push(MapRef::Shared(map));
         }
         index
     }
@@ -143,32 +168,32 @@ impl<'a, 'd> Linker<'a, 'd> {
     pub(super) fn new(context: &'a Context<'d>, contract: &Contract) -> Result<Self, LoadError> {
         // What the embedder declares goes before what the machine has.
         let kfuncs = helpers::KFUNCS.iter().chain(contract.kfuncs).map(|kfunc| (kfunc.name, kfunc)).collect();
-        let named = |section: &str| {
-            context
-                .btf
-                .sections()
-                .filter(|(_, name, _)| *name == section)
-                .flat_map(|(_, _, vars)| vars)
-                .filter(|var| context.btf.kind(var.ty).is_some_and(|k| k.class() == Some(Class::Var)))
-                .map(|var| context.btf.name(var.ty))
-                .collect()
-        };
+        let variables = context
+            .btf
+            .sections()
+            .filter(|(_, name, _)| *name == ".ksyms")
+            .flat_map(|(_, _, vars)| vars)
+            .filter(|var| context.btf.kind(var.ty).is_some_and(|k| k.class() == Some(Class::Var)))
+            .map(|var| context.btf.name(var.ty))
+            .collect();
         let mut linker = Linker {
             context,
             kfuncs,
+            prototypes: external::prototypes(&context.btf),
+            tags: info::tags(&context.btf),
             helpers: helpers::HELPERS.iter().map(|helper| helper.id).collect(),
             functions: Vec::new(),
             code: Vec::new(),
-            kconfig: named(".kconfig"),
-            variables: named(".ksyms"),
+            variables,
             texts: HashMap::new(),
             programs: BTreeMap::new(),
             room: MAX_MODULE_SLOTS,
+            jump_words: Cell::new(jumps::MAX_WORDS),
             notes: Vec::new(),
         };
         linker.read_code()?;
         linker.read_functions()?;
-        linker.read_info()?;
+        linker.read_info(contract)?;
         Ok(linker)
     }
 
@@ -177,7 +202,7 @@ impl<'a, 'd> Linker<'a, 'd> {
         LoadError::Malformed { section, offset, reason }
     }
 
-    fn section_name(&self, section: usize) -> String {
+    pub(super) fn section_name(&self, section: usize) -> String {
         self.context.section(section).map_or("", |s| s.name).to_owned()
     }
 
@@ -237,14 +262,16 @@ impl<'a, 'd> Linker<'a, 'd> {
                 return Err(self.malformed(section, symbol.value, "function leaves its section"));
             }
             let entry = symbol.global && matches!(kind, SectionKind::Program { .. });
+            let global = symbol.global && !symbol.hidden;
             let index = self.functions.len();
             if let Some(code) = self.code.get_mut(section) {
                 // Aliases are one function, under its first name.
                 let known = *code.functions.entry(start).or_insert(index);
                 if known == index {
-                    self.functions.push(Func { name: symbol.name, section, start, len, entry });
+                    self.functions.push(Func { name: symbol.name, section, start, len, entry, global });
                 } else if let Some(known) = self.functions.get_mut(known) {
                     known.entry |= entry;
+                    known.global |= global;
                     known.len = known.len.max(len);
                 }
             }
@@ -260,47 +287,6 @@ impl<'a, 'd> Linker<'a, 'd> {
                 }
                 end = *start;
             }
-        }
-        Ok(())
-    }
-
-    /// Sorts source lines and CO-RE relocations by section.
-    fn read_info(&mut self) -> Result<(), LoadError> {
-        let context = self.context;
-        if context.ext.core.iter().map(|info| info.records.len()).sum::<usize>() > MAX_CORE {
-            return Err(LoadError::TooLarge { what: "CO-RE relocations", limit: MAX_CORE as u64 });
-        }
-        let by_name: HashMap<&str, usize> =
-            context.object.sections.iter().enumerate().map(|(index, s)| (s.name, index)).collect();
-        let slot = |offset: u32| offset as usize / Insn::SIZE;
-        for info in &context.ext.lines {
-            let Some(code) =
-                by_name.get(context.btf.string(info.section)).and_then(|i| self.code.get_mut(*i))
-            else {
-                continue;
-            };
-            code.lines.extend(&info.records);
-        }
-        for info in &context.ext.core {
-            let Some(code) =
-                by_name.get(context.btf.string(info.section)).and_then(|i| self.code.get_mut(*i))
-            else {
-                continue;
-            };
-            for record in &info.records {
-                let slot = slot(record.offset);
-                let Some(insn) = code.insns.get(slot) else { continue };
-                let next = code.insns.get(slot + 1).copied();
-                if let Err(reason) = core::check(&context.btf, record, *insn, next) {
-                    code.core.push((slot, record.kind, reason));
-                }
-            }
-        }
-        for code in &mut self.code {
-            code.lines.sort_by_key(|line| line.offset);
-            code.lines.dedup_by_key(|line| slot(line.offset));
-            code.core.sort_unstable();
-            code.core.dedup_by_key(|(slot, ..)| *slot);
         }
         Ok(())
     }
@@ -378,6 +364,7 @@ impl<'a, 'd> Linker<'a, 'd> {
                 insn.imm = (start as i64 - slot as i64 - 1) as i32;
             }
         }
+        draft.poisons.sort_by_key(|poison| poison.slot);
         let program = Arc::new(self.complete(draft, entry)?);
         self.programs.insert(entry, Arc::clone(&program));
         Ok(program)
@@ -386,20 +373,32 @@ impl<'a, 'd> Linker<'a, 'd> {
     fn complete(&self, draft: Draft, entry: usize) -> Result<Program, LoadError> {
         let mut functions = Vec::with_capacity(draft.order.len());
         for index in &draft.order {
-            let name = self.functions.get(*index).map_or("", |f| f.name).to_owned();
-            functions.push(Function { start: draft.starts.get(index).copied().unwrap_or(0), name });
+            let Some(function) = self.functions.get(*index) else { continue };
+            functions.push(Function {
+                start: draft.starts.get(index).copied().unwrap_or(0),
+                name: function.name.to_owned(),
+                signature: self.signature(function),
+            });
         }
-        validate::check_insns(&draft.insns, &functions).map_err(|error| {
-            let nth = functions.partition_point(|f| f.start <= error.slot).saturating_sub(1);
+        let explain = |slot: usize, problem: InsnProblem| {
+            let nth = functions.partition_point(|f| f.start <= slot).saturating_sub(1);
             let start = functions.get(nth).map_or(0, |f| f.start);
             let function = draft.order.get(nth).and_then(|index| self.functions.get(*index));
-            let slot = function.map_or(0, |f| f.start) + error.slot.saturating_sub(start);
+            let place = function.map_or(0, |f| f.start) + slot.saturating_sub(start);
             LoadError::Instruction {
                 section: self.section_name(function.map_or(0, |f| f.section)),
-                offset: (slot * Insn::SIZE) as u64,
-                problem: error.problem.shifted(slot as i64 - error.slot as i64),
+                offset: (place * Insn::SIZE) as u64,
+                problem: problem.shifted(place as i64 - slot as i64),
             }
-        })?;
+        };
+        validate::check_insns(&draft.insns, &functions).map_err(|e| explain(e.slot, e.problem))?;
+        for (i, function) in functions.iter().enumerate() {
+            let end = functions.get(i + 1).map_or(draft.insns.len(), |next| next.start);
+            let body = draft.insns.get(function.start..end).unwrap_or_default();
+            if let Some(at) = jumps::without_table(body, function.start, &draft.jump_tables) {
+                return Err(explain(function.start + at, InsnProblem::IndirectJump));
+            }
+        }
         let function = self.functions.get(entry);
         let section = function.and_then(|f| self.context.section(f.section));
         Ok(Program {
@@ -407,10 +406,19 @@ impl<'a, 'd> Linker<'a, 'd> {
             section: section.map_or("", |s| s.name).to_owned(),
             sleepable: matches!(section.map(|s| s.kind), Some(SectionKind::Program { sleepable: true, .. })),
             insns: draft.insns,
-            maps: draft.maps.iter().filter_map(|map| self.context.maps.get(*map).cloned()).collect(),
+            maps: draft
+                .maps
+                .into_iter()
+                .filter_map(|map| match map {
+                    MapRef::Shared(index) => self.context.maps.get(index).cloned(),
+                    MapRef::Own(map) => Some(map),
+                })
+                .collect(),
             kfuncs: draft.kfuncs,
             functions,
             lines: draft.lines,
+            poisons: draft.poisons,
+            jump_tables: draft.jump_tables,
         })
     }
 
@@ -433,11 +441,19 @@ impl<'a, 'd> Linker<'a, 'd> {
             return Ok(());
         };
         let at = |slot: usize| (slot * Insn::SIZE) as u64;
-        let core = code.core.partition_point(|(slot, ..)| *slot < range.start);
-        if let Some(&(slot, kind, reason)) = code.core.get(core).filter(|(slot, ..)| *slot < range.end) {
-            let section = section.name.to_owned();
-            return Err(LoadError::UnsupportedCore { section, offset: at(slot), kind, reason });
+        if let Some((slot, problem)) = code.problems.range(range.clone()).next() {
+            return Err(LoadError::Core {
+                section: section.name.to_owned(),
+                offset: at(*slot),
+                relocation: problem.relocation.clone(),
+                reason: problem.reason.clone(),
+            });
         }
+        let poisons = code.poisons.range(range.clone()).map(|(slot, missing)| Poison {
+            slot: base + slot - range.start,
+            missing: Missing::Core(Arc::clone(missing)),
+        });
+        draft.poisons.extend(poisons);
         draft.insns.extend_from_slice(code.insns.get(range.clone()).unwrap_or_default());
         let first = section.relocations.partition_point(|r| r.offset < at(range.start));
         let mut relocations = section.relocations.get(first..).unwrap_or_default().iter().peekable();
@@ -447,7 +463,7 @@ impl<'a, 'd> Linker<'a, 'd> {
             let relocation = relocations.next_if(|r| r.offset == at(slot));
             let wide = draft.insns.get(target).is_some_and(|insn| insn.is_wide());
             match relocation {
-                Some(relocation) => self.relocate(draft, target, function.section, relocation)?,
+                Some(relocation) => self.relocate(draft, target, (&function, base), relocation)?,
                 None => self.leave(draft, target, &function, slot)?,
             }
             if wide && slot + 1 < range.end {
@@ -466,27 +482,13 @@ impl<'a, 'd> Linker<'a, 'd> {
         Ok(())
     }
 
-    /// Appends the source lines of a function that has been put at slot `base`.
-    fn append_lines(&mut self, draft: &mut Draft, function: &Func<'d>, base: usize) {
-        let Some(code) = self.code.get(function.section) else { return };
-        let slot = |line: &LineInfo| line.offset as usize / Insn::SIZE;
-        let first = code.lines.partition_point(|line| slot(line) < function.start);
-        for line in code.lines.get(first..).unwrap_or_default() {
-            let Some(place) = slot(line).checked_sub(function.start).filter(|p| *p < function.len) else {
-                break;
-            };
-            let mut text = |offset: u32| {
-                let string = || Arc::from(self.context.btf.string(offset));
-                Arc::clone(self.texts.entry(offset).or_insert_with(string))
-            };
-            let (file, text) = (text(line.file), text(line.text));
-            let line = SourceLine { file, line: line.line, column: line.column, text };
-            draft.lines.push(LineEntry { slot: base + place, line });
-        }
-    }
-
     /// An error about a relocation.
-    fn relocation(&self, section: usize, relocation: &Relocation, reason: &'static str) -> LoadError {
+    pub(super) fn relocation(
+        &self,
+        section: usize,
+        relocation: &Relocation,
+        reason: &'static str,
+    ) -> LoadError {
         let symbol = self.context.object.symbols.get(relocation.symbol);
         LoadError::Relocation {
             section: self.section_name(section),
@@ -511,6 +513,12 @@ impl<'a, 'd> Linker<'a, 'd> {
         let offset = (slot * Insn::SIZE) as u64;
         let local = match (insn.code, insn.src) {
             (op::CALL_IMM, pseudo::CALL_HELPER) => {
+                let poisons = self.code.get(function.section).map(|code| &code.poisons);
+                // Both slots of a poisoned 64-bit immediate load are such calls.
+                let mut around = poisons.into_iter().flat_map(|p| p.range(slot.saturating_sub(1)..=slot));
+                if insn.imm == poison::CORE && around.next().is_some() {
+                    return Ok(());
+                }
                 let known = u32::try_from(insn.imm).is_ok_and(|id| self.helpers.contains(&id));
                 if !known {
                     return Err(LoadError::UnknownHelper { section: section(), offset, id: insn.imm });
@@ -530,7 +538,7 @@ impl<'a, 'd> Linker<'a, 'd> {
                 .ok()
                 .and_then(|callee| self.code.get(function.section)?.functions.get(&callee).copied());
             let Some(found) = found else {
-                let problem = validate::InsnProblem::NotAFunction { target: callee };
+                let problem = InsnProblem::NotAFunction { target: callee };
                 return Err(LoadError::Instruction { section: section(), offset, problem });
             };
             draft.refer(target, found);
@@ -543,9 +551,10 @@ impl<'a, 'd> Linker<'a, 'd> {
         &self,
         draft: &mut Draft,
         target: usize,
-        section: usize,
+        within: (&Func<'d>, usize),
         relocation: &Relocation,
     ) -> Result<(), LoadError> {
+        let section = within.0.section;
         let bad = |reason| self.relocation(section, relocation, reason);
         let symbol = self.context.object.symbols.get(relocation.symbol);
         let symbol = *symbol.ok_or_else(|| bad("there is no such symbol"))?;
@@ -561,7 +570,7 @@ impl<'a, 'd> Linker<'a, 'd> {
                     return Err(bad("addend does not fit 32 bits"));
                 }
                 let (src, low, high) =
-                    self.relocate_wide(draft, target, insn, section, relocation, &symbol)?;
+                    self.relocate_wide(draft, target, insn, within, relocation, &symbol)?;
                 if let Some(insn) = draft.insns.get_mut(target) {
                     (insn.src, insn.imm) = (src, low);
                 }
@@ -588,7 +597,14 @@ impl<'a, 'd> Linker<'a, 'd> {
         let (src, imm) = match symbol.place {
             Place::Undefined => match self.external(section, relocation, symbol)? {
                 External::Kfunc(kfunc) => (pseudo::CALL_KFUNC, draft.kfunc(kfunc)),
-                External::Absent => (pseudo::CALL_HELPER, POISON_CALL),
+                External::Absent => {
+                    let missing = Missing::Kfunc(symbol.name.into());
+                    draft.poisons.push(Poison { slot: target, missing });
+                    (pseudo::CALL_HELPER, poison::KFUNC)
+                }
+                External::Config(_) => {
+                    return Err(self.relocation(section, relocation, "call of a variable"));
+                }
             },
             Place::Section(index) if self.context.meanings.get(index) == Some(&Meaning::Code) => {
                 // The immediate counts slots from the one after the symbol's.
@@ -615,15 +631,26 @@ impl<'a, 'd> Linker<'a, 'd> {
         draft: &mut Draft,
         target: usize,
         insn: Insn,
-        section: usize,
+        within: (&Func<'d>, usize),
         relocation: &Relocation,
         symbol: &Symbol<'d>,
     ) -> Result<(u8, i32, i32), LoadError> {
+        let section = within.0.section;
         let bad = |reason| self.relocation(section, relocation, reason);
         let index = match symbol.place {
             Place::Undefined => {
-                let known = matches!(self.external(section, relocation, symbol)?, External::Kfunc(_));
-                return Ok((pseudo::IMM64, i32::from(known), 0));
+                return Ok(match self.external(section, relocation, symbol)? {
+                    External::Kfunc(_) => (pseudo::IMM64, 1, 0),
+                    External::Absent => (pseudo::IMM64, 0, 0),
+                    External::Config(at) => {
+                        let map = self.context.kconfig_map.ok_or_else(|| bad("there is no such variable"))?;
+                        let size = self.context.maps.get(map).map_or(0, |m| m.spec().value_size);
+                        let at = u64::from(at).checked_add_signed(insn.imm.into());
+                        let at = at.filter(|at| *at < u64::from(size)).and_then(|at| i32::try_from(at).ok());
+                        let at = at.ok_or_else(|| bad("address lies outside its variable"))?;
+                        (pseudo::MAP_VALUE, draft.map(map), at)
+                    }
+                });
             }
             Place::Absolute => return Err(bad("symbol lies in no section")),
             Place::Section(index) => index,
@@ -631,6 +658,11 @@ impl<'a, 'd> Linker<'a, 'd> {
         let outside = || bad("address lies outside its section");
         let offset = symbol.value.checked_add_signed(i64::from(insn.imm)).ok_or_else(outside)?;
         match self.context.meanings.get(index) {
+            Some(Meaning::Jumps) => {
+                let table = self.context.section(index).ok_or_else(|| bad("there is no such section"))?;
+                let (map, at) = self.jump_table(draft, within, table, (relocation, symbol), insn.imm)?;
+                Ok((pseudo::MAP_VALUE, map, at))
+            }
             Some(Meaning::Code) => {
                 let function =
                     self.function_at(index, offset).ok_or_else(|| bad("no function starts there"))?;
@@ -647,31 +679,6 @@ impl<'a, 'd> Linker<'a, 'd> {
                 Ok((pseudo::MAP_VALUE, draft.map(*map), offset))
             }
             _ => Err(bad("address of something that is neither map, variable nor function")),
-        }
-    }
-
-    /// Finds what an undefined symbol means.
-    fn external(
-        &self,
-        section: usize,
-        relocation: &Relocation,
-        symbol: &Symbol<'d>,
-    ) -> Result<External, LoadError> {
-        let name = symbol.name;
-        if let Some(kfunc) = self.kfuncs.get(name) {
-            return Ok(External::Kfunc(kfunc));
-        }
-        let (section, offset, name) = (self.section_name(section), relocation.offset, name.to_owned());
-        if self.kconfig.contains(symbol.name) {
-            Err(LoadError::Kconfig { section, offset, name })
-        } else if symbol.weak {
-            Ok(External::Absent)
-        } else if self.variables.contains(symbol.name) {
-            Err(LoadError::KernelVariable { section, offset, name })
-        } else if LIBRARY.contains(&symbol.name) {
-            Err(LoadError::LibraryCall { section, offset, name })
-        } else {
-            Err(LoadError::UnknownKfunc { section, offset, name })
         }
     }
 }

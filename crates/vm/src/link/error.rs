@@ -95,7 +95,8 @@ pub enum LoadError {
     /// A kind of map that does not exist here.
     #[error(
         "map `{map}` (section `.maps`, offset {offset:#x}): kind {number} ({kind}) is not supported; \
-         there are hash, array, percpu array and ring buffer"
+         there are array, hash, LRU hash, their percpu forms, prefix trie, queue, stack, Bloom filter, \
+         ring buffer, inode storage, and arrays and hashes of maps and of programs"
     )]
     UnsupportedMapKind {
         /// The map.
@@ -132,7 +133,7 @@ pub enum LoadError {
     /// A call of a C library function the compiler made up.
     #[error(
         "section `{section}`, offset {offset:#x}: the compiler left a call of `{name}`, and there is no C library; \
-         use __builtin_{name} with a small constant size or a loop, and build with -O2"
+         use __builtin_{name} with a small constant size or a bounded loop, and build with -O2"
     )]
     LibraryCall {
         /// Section of the instruction.
@@ -140,6 +141,19 @@ pub enum LoadError {
         /// Its offset.
         offset: u64,
         /// The function.
+        name: String,
+    },
+    /// A call of a function of Rust's library that was not compiled in.
+    #[error(
+        "section `{section}`, offset {offset:#x}: the compiler left a call of `{name}`, and Rust's library is not \
+         linked in; avoid what can panic (indexing, unwrap, checked arithmetic), and build with -O and one codegen unit"
+    )]
+    RustCall {
+        /// Section of the instruction.
+        section: String,
+        /// Its offset.
+        offset: u64,
+        /// The function, mangled.
         name: String,
     },
     /// A helper number nobody provides.
@@ -152,8 +166,8 @@ pub enum LoadError {
         /// Number in `enum bpf_func_id`.
         id: i32,
     },
-    /// A `__kconfig` variable.
-    #[error("section `{section}`, offset {offset:#x}: kconfig externs are not supported yet (`{name}`)")]
+    /// A `__kconfig` variable without a value.
+    #[error("section `{section}`, offset {offset:#x}: kconfig variable `{name}`: {reason}")]
     Kconfig {
         /// Section of the instruction.
         section: String,
@@ -161,9 +175,30 @@ pub enum LoadError {
         offset: u64,
         /// The variable.
         name: String,
+        /// Why it has none.
+        reason: &'static str,
+    },
+    /// A kfunc the object declares with another number of parameters than it has.
+    #[error(
+        "section `{section}`, offset {offset:#x}: the object declares kfunc `{name}` with {found} parameters, \
+         and it is `{expected}`; include fuse_bpf.h, or correct the declaration"
+    )]
+    KfuncPrototype {
+        /// Section of the instruction.
+        section: String,
+        /// Its offset.
+        offset: u64,
+        /// The function.
+        name: String,
+        /// Parameters declared.
+        found: usize,
+        /// Its prototype.
+        expected: String,
     },
     /// A `__ksym` variable: an address inside a kernel.
-    #[error("section `{section}`, offset {offset:#x}: there are no kernel variables here (`{name}`)")]
+    #[error(
+        "section `{section}`, offset {offset:#x}: there are no kernel variables here (`{name}`); declare it __weak to test for it"
+    )]
     KernelVariable {
         /// Section of the instruction.
         section: String,
@@ -223,19 +258,18 @@ pub enum LoadError {
         /// The source field.
         src: u8,
     },
-    /// A CO-RE relocation that would change the code.
-    #[error(
-        "section `{section}`, offset {offset:#x}: CO-RE relocation of kind {kind} is not supported yet: {reason}"
-    )]
-    UnsupportedCore {
+    /// A CO-RE relocation that is wrong, or that has several answers. One that has none is no error: the
+    /// instruction is poisoned.
+    #[error("section `{section}`, offset {offset:#x}: CO-RE relocation {relocation}: {reason}")]
+    Core {
         /// Section of the instruction.
         section: String,
         /// Its offset.
         offset: u64,
-        /// `enum bpf_core_relo_kind`.
-        kind: u32,
-        /// Why.
-        reason: &'static str,
+        /// What it asks for, e.g. ``byte_off of `struct task::pid` ``.
+        relocation: String,
+        /// What is wrong.
+        reason: String,
     },
     /// A set whose struct is not offered.
     #[error("section `{section}`, set `{variable}`: there is no struct_ops type `{type_name}`")]

@@ -7,6 +7,7 @@ use super::LoadError;
 use super::MAX_ITEMS;
 use super::OpsSet;
 use super::code::Linker;
+use super::core::without_flavour;
 use super::text;
 use crate::btf::Btf;
 use crate::btf::Kind;
@@ -75,14 +76,6 @@ struct Variable<'a, 'd> {
     start: u64,
     data: &'a [u8],
     relocations: &'a [Relocation],
-}
-
-/// `fuse_ops___v4` is a flavour of `fuse_ops`.
-fn without_flavour(name: &str) -> &str {
-    match name.split_once("___") {
-        Some((plain, _)) if !plain.is_empty() => plain,
-        _ => name,
-    }
 }
 
 impl<'a, 'd> Variable<'a, 'd> {
@@ -219,11 +212,10 @@ impl<'a, 'd> Variable<'a, 'd> {
         self.data.get(start..).and_then(|rest| rest.get(..len)).ok_or_else(outside)
     }
 
-    /// The relocation of a pointer member.
+    /// The relocation of a pointer member, or of one that holds a pointer and nothing else, as Rust's
+    /// `Option<fn()>`.
     fn relocation(&self, member: &Member) -> Result<Option<&'a Relocation>, LoadError> {
-        let btf = &self.context.btf;
-        let id = btf.resolve(member.ty).ok();
-        if !matches!(id.and_then(|id| btf.kind(id)), Some(Kind::Ptr { .. })) {
+        if member.bits != 0 || self.context.btf.size_of(member.ty) != Ok(8) {
             return Ok(None);
         }
         let offset = self.offset(member);

@@ -8,10 +8,18 @@
 //!
 //! The header's low word is the length with [`BUSY`] and [`DISCARD`], as in the kernel's ring. The
 //! reader stops at the first busy record.
+//!
+//! A reader is told of a record by [`RingBuf::wait`] or by the descriptor of [`RingBuf::event`]. The latter
+//! costs a writer a system call, but only for a record the reader has come up to, or one after records the
+//! reader was not told of: of those behind the one it reads it finds out by itself.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::{MAX_BYTES, MapError, MapSpec};
 use crate::mem::{Window, zeroed_words};
@@ -42,6 +50,10 @@ pub struct RingBuf {
     waiting: AtomicUsize,
     sleeping: Mutex<()>,
     wake: Condvar,
+    /// Counts records the reader should look for. Made when somebody asks for it.
+    event: OnceLock<OwnedFd>,
+    /// Whether a record was finished since the last one the reader was told of.
+    quiet: AtomicBool,
 }
 
 /// Room in a ring buffer that was reserved and not yet given to the reader. Dropping it discards the
@@ -114,6 +126,8 @@ impl RingBuf {
             waiting: AtomicUsize::new(0),
             sleeping: Mutex::new(()),
             wake: Condvar::new(),
+            event: OnceLock::new(),
+            quiet: AtomicBool::new(false),
         })
     }
 
@@ -176,6 +190,11 @@ impl RingBuf {
     pub fn consume(&self, mut each: impl FnMut(&[u8])) -> usize {
         let mut buf = lock(&self.reading);
         let mut count = 0;
+        if let Some(event) = self.event.get() {
+            // Before the records are looked at: what is finished later counts again. When nothing was
+            // counted this fails, and that is as good.
+            let _ = rustix::io::read(event, &mut [0; 8]);
+        }
         while let Some((position, header)) = self.finished() {
             let len = header & !(BUSY | DISCARD);
             if header & DISCARD == 0 {
@@ -188,8 +207,26 @@ impl RingBuf {
             }
             // Release: writers reuse the bytes only after they were copied.
             self.consumed.store(position + record_size(len), Ordering::Release);
+            // Pairs with the fence in `finish`: either this thread sees the next record finished, or its
+            // writer sees that the reader has come up to it.
+            fence(Ordering::SeqCst);
         }
         count
+    }
+
+    /// A descriptor that can be read (poll, epoll) when there may be records to [`RingBuf::consume`],
+    /// which makes it not readable until there are new ones. It is not for reading.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor cannot be made, e.g. because there are too many.
+    pub fn event(&self) -> io::Result<BorrowedFd<'_>> {
+        if let Some(event) = self.event.get() {
+            return Ok(event.as_fd());
+        }
+        // With one counted, for records that are there already.
+        let made = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(self.event.get_or_init(|| made).as_fd())
     }
 
     /// Waits until there is a finished record, for at most `timeout`. Whether there is one. A
@@ -228,9 +265,19 @@ impl RingBuf {
     }
 
     fn finish(&self, position: u64, header: u64, wake: bool) {
+        if !wake {
+            self.quiet.store(true, Ordering::Release);
+        }
         self.header(position).store(header, Ordering::Release);
         if wake {
             fence(Ordering::SeqCst);
+            let quiet = self.quiet.load(Ordering::Relaxed) && self.quiet.swap(false, Ordering::AcqRel);
+            if let Some(event) = self.event.get()
+                && (quiet || self.consumed.load(Ordering::Relaxed) == position)
+            {
+                // It fails only when as many were counted as fit: the reader is awake then.
+                let _ = rustix::io::write(event, &1u64.to_ne_bytes());
+            }
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 // A thread that counted itself waiting either sleeps by now or sees the record.
                 drop(lock(&self.sleeping));
@@ -289,6 +336,49 @@ mod tests {
             assert!(ring.output(Window::from_bytes(&[]), true) == (4096 - record_size(len) >= 8));
             assert_eq!(drain(ring)[0], data);
         }
+    }
+
+    fn readable(event: BorrowedFd<'_>, timeout: Duration) -> bool {
+        let mut fds = [rustix::event::PollFd::from_borrowed_fd(event, rustix::event::PollFlags::IN)];
+        let timeout = timeout.try_into().unwrap();
+        rustix::event::poll(&mut fds, Some(&timeout)).unwrap() == 1
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_when_there_are_records() {
+        let map = Map::new(spec(MapKind::RingBuf, 0, 0, 4096), 1).unwrap();
+        let ring = map.ring().unwrap();
+        assert!(ring.output(Window::from_bytes(b"early"), true));
+        let event = ring.event().unwrap();
+        assert!(readable(event, Duration::ZERO));
+        assert_eq!(drain(ring).len(), 1);
+        assert!(!readable(event, Duration::ZERO));
+        let first = ring.reserve(8).unwrap();
+        assert!(ring.output(Window::from_bytes(b"behind the first"), true));
+        assert!(!readable(event, Duration::ZERO), "nothing can be consumed");
+        first.submit(true);
+        assert!(readable(event, Duration::ZERO));
+        assert_eq!(drain(ring).len(), 2);
+        assert!(ring.output(Window::from_bytes(b"quiet"), false));
+        assert!(!readable(event, Duration::ZERO));
+        assert!(ring.output(Window::from_bytes(b"loud"), true));
+        assert!(readable(event, Duration::ZERO));
+        assert_eq!(drain(ring).len(), 2);
+
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for i in 0..20_000u64 {
+                    while !ring.output(Window::from_bytes(&i.to_ne_bytes()), true) {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let mut seen = 0;
+            while seen < 20_000 {
+                assert!(readable(event, Duration::from_secs(60)), "a wake-up was lost");
+                seen += ring.consume(|_| ());
+            }
+        });
     }
 
     #[test]

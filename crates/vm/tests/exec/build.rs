@@ -130,8 +130,8 @@ pub(crate) fn program_with(insns: Vec<Insn>, maps: Vec<Arc<Map>>, kfuncs: Vec<&'
         insns,
         maps,
         kfuncs,
-        functions: vec![Function { start: 0, name: "test".into() }],
-        lines: Vec::new(),
+        functions: vec![Function { start: 0, name: "test".into(), ..Function::default() }],
+        ..Program::default()
     }
 }
 

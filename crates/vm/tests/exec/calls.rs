@@ -8,7 +8,7 @@ use fuse_bpf_vm::insn::{Insn, op};
 use fuse_bpf_vm::interp::{Arg, ArgFault, Call, Dynptr, FaultKind, MAX_FRAMES, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec};
 use fuse_bpf_vm::mem::{Access, Window};
-use fuse_bpf_vm::program::{Function, LineEntry, Program, SourceLine};
+use fuse_bpf_vm::program::{Function, JumpTable, LineEntry, Program, SourceLine};
 
 use crate::build::*;
 use crate::maps::spec;
@@ -107,8 +107,8 @@ fn a_fault_names_function_and_line() {
     let line = SourceLine { file: "a.c".into(), line: 12, column: 5, text: "\tx = *p;".into() };
     let program = Program {
         functions: vec![
-            Function { start: 0, name: "test".into() },
-            Function { start: 2, name: "helper".into() },
+            Function { start: 0, name: "test".into(), ..Function::default() },
+            Function { start: 2, name: "helper".into(), ..Function::default() },
         ],
         lines: vec![LineEntry { slot: 3, line: line.clone() }],
         ..program(code![call_local(1), exit(), mov(1, 0), load(op::B, 0, 1, 8), exit()])
@@ -193,7 +193,7 @@ fn with_buffer(writable: bool, insns: Vec<Insn>) -> Result<u64, FaultKind> {
         writable: bool,
     ) -> Result<u64, FaultKind> {
         let window = Window::from_cells(memory);
-        let mut host = TestHost { buffers: vec![TestBuffer { window, writable }], printed: vec![] };
+        let mut host = TestHost { buffers: vec![TestBuffer { window, writable }], ..TestHost::default() };
         run_on(&mut Worker::new(0), program, &[Arg::Buffer(0)], &mut host)
     }
     inner(&program, &memory, writable)
@@ -385,7 +385,7 @@ fn dynptrs_of_one_run_or_frame_are_not_of_another() {
     );
     let memory = cells(b"0123");
     let buffers = || vec![TestBuffer { window: Window::from_cells(&memory), writable: true }];
-    let mut host = TestHost { buffers: buffers(), printed: vec![] };
+    let mut host = TestHost { buffers: buffers(), ..TestHost::default() };
     let mut worker = Worker::new(0);
     let word = run_on(&mut worker, &make, &[Arg::Buffer(0)], &mut host).unwrap();
     for generation in 0..4 {
@@ -663,4 +663,22 @@ fn slices_are_limited_in_number_and_cost() {
     let program = program_with(insns, vec![map_], vec![]);
     let outcome = Worker::new(0).run(&program, &[], &mut TestHost::default(), 1 << 30);
     assert_eq!(outcome.result.unwrap_err().kind, FaultKind::TooManySlices { limit: 1 << 16 });
+}
+
+#[test]
+fn indirect_jumps_go_by_the_tables_of_their_function_only() {
+    let gotox = |dst| Insn { code: op::GOTOX, dst, src: 0, off: 0, imm: 0 };
+    let go = |target: i32, function: usize| {
+        let program = Program {
+            jump_tables: vec![JumpTable { map: 0, function, targets: vec![2, 4] }],
+            ..program(code![mov(1, target), gotox(1), mov(0, 7), exit(), mov(0, 9), exit()])
+        };
+        Worker::new(0).run(&program, &[], &mut TestHost::default(), 10).result.map_err(|fault| fault.kind)
+    };
+    assert_eq!(go(2, 0), Ok(7));
+    assert_eq!(go(4, 0), Ok(9));
+    for target in [3, 5, 6, -1] {
+        assert_eq!(go(target, 0), Err(FaultKind::BadIndirectJump { target: i64::from(target) as u64 }));
+    }
+    assert_eq!(go(2, 1), Err(FaultKind::BadIndirectJump { target: 2 }));
 }

@@ -443,7 +443,7 @@ fn exists(code: u8, src: u8, off: i16, imm: i32) -> bool {
         op::JMP | op::JMP32 => {
             let wide = code & 7 == op::JMP;
             match code & 0xf0 {
-                op::JA if x => false,
+                op::JA if x => wide && src == 0 && off == 0 && imm == 0,
                 op::JA if wide => src == 0 && imm == 0,
                 op::JA => src == 0 && off == 0,
                 op::CALL => wide && !x && off == 0 && src <= 2,

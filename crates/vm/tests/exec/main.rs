@@ -6,7 +6,9 @@
 #[macro_use]
 mod build;
 mod calls;
+mod flow;
 mod isa;
+mod kinds;
 mod maps;
 mod memory;
 
@@ -25,16 +27,16 @@ pub(crate) struct TestBuffer<'r> {
     writable: bool,
 }
 
-impl<'r> Buffer<'r> for TestBuffer<'r> {
+impl<'s, 'r: 's> Buffer<'s> for TestBuffer<'r> {
     fn len(&self) -> usize {
         self.window.len()
     }
 
-    fn read(&self) -> Window<'r> {
+    fn read(&self) -> Window<'s> {
         self.window.read_only()
     }
 
-    fn write(&mut self, size: usize, _copy: bool) -> Option<Window<'r>> {
+    fn write(&mut self, size: usize, _copy: bool) -> Option<Window<'s>> {
         self.window.sub(0, size).filter(|_| self.writable)
     }
 }
@@ -44,10 +46,12 @@ impl<'r> Buffer<'r> for TestBuffer<'r> {
 pub(crate) struct TestHost<'r> {
     pub(crate) buffers: Vec<TestBuffer<'r>>,
     pub(crate) printed: Vec<String>,
+    pub(crate) node: Option<u64>,
 }
 
-impl<'r> Host<'r> for TestHost<'r> {
-    fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'r>> {
+/// A run may be shorter than what is lent to it.
+impl<'s, 'r: 's> Host<'s> for TestHost<'r> {
+    fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'s>> {
         self.buffers.get_mut(index as usize).map(|buffer| buffer as _)
     }
 
@@ -61,6 +65,10 @@ impl<'r> Host<'r> for TestHost<'r> {
 
     fn comm(&self) -> [u8; 16] {
         *b"tester\0\0\0\0\0\0\0\0\0\0"
+    }
+
+    fn node(&self) -> Option<u64> {
+        self.node
     }
 
     fn print(&mut self, line: &str) {

@@ -13,17 +13,7 @@ use crate::{TestHost, run, run_on};
 
 /// A map's declaration.
 pub(crate) fn spec(kind: MapKind, key_size: u32, value_size: u32, max_entries: u32) -> MapSpec {
-    MapSpec {
-        name: "m".into(),
-        kind,
-        key_size,
-        value_size,
-        max_entries,
-        flags: 0,
-        key_type: 0,
-        value_type: 0,
-        read_only: false,
-    }
+    MapSpec::new("m", kind, key_size, value_size, max_entries)
 }
 
 /// An array.

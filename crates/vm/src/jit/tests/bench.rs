@@ -215,17 +215,7 @@ impl Case {
 
     fn our_map(&self) -> Vec<Arc<Map>> {
         let Some(kind) = self.map else { return Vec::new() };
-        let spec = MapSpec {
-            name: "m".into(),
-            kind,
-            key_size: self.key_size() as u32,
-            value_size: 16,
-            max_entries: 64,
-            flags: 0,
-            key_type: 0,
-            value_type: 0,
-            read_only: false,
-        };
+        let spec = MapSpec::new("m", kind, self.key_size() as u32, 16, 64);
         let map = Map::new(spec, 1).unwrap();
         for i in 0..8u64 {
             map.update(&i.to_ne_bytes()[..self.key_size()], &[i as u8; 16], UpdateMode::Any).unwrap();

@@ -158,7 +158,7 @@ fn loops_that_were_walked_to_their_end_cost_nothing() {
 fn what_is_not_reached_is_not_compiled() {
     let text = "r0 = *(u64 *)(r1 + 0)\nif r0 == 7 goto a\nr0 = 1\nexit\na: call 9999\nexit\nf: r0 = 3\nexit";
     let mut program = crate::build::program(asm(text));
-    program.functions.push(Function { start: 6, name: "f".into() });
+    program.functions.push(Function { start: 6, name: "f".into(), ..Function::default() });
     let program = Arc::new(program);
     let reached = vec![true, true, true, true, false, false, false, false];
     let compiled = compiled_with(&program, Facts { reached, ..Facts::default() }).unwrap();

@@ -6,17 +6,7 @@ use super::*;
 use crate::maps::{Map, MapKind, MapSpec, UpdateMode};
 
 fn map(kind: MapKind, key_size: u32, value_size: u32, max_entries: u32, slots: usize) -> Arc<Map> {
-    let spec = MapSpec {
-        name: "m".into(),
-        kind,
-        key_size,
-        value_size,
-        max_entries,
-        flags: 0,
-        key_type: 0,
-        value_type: 0,
-        read_only: false,
-    };
+    let spec = MapSpec::new("m", kind, key_size, value_size, max_entries);
     Map::new(spec, slots).unwrap()
 }
 

@@ -1,7 +1,7 @@
 # What the test scripts share: the program, mounts that always end, and the count of results.
 # Sourced, after `set -euo pipefail`.
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ -z "${FUSE_BPF:-}" ]; then
     FUSE_BPF=$REPO/target/debug/fuse-bpf
     if [ ! -x "$FUSE_BPF" ]; then

@@ -1,0 +1,152 @@
+//! Whether what was proved of one state holds of another.
+
+use std::rc::Rc;
+
+use super::flow::Flow;
+use super::state::{Entry, Frame, Half, Id, Kind, Marks, Pointer, Scalar, Slot, State, Value};
+
+/// Which id of a new state stands for which of an old one; each for one only.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    pairs: Vec<(Id, Id)>,
+}
+
+impl Ids {
+    fn same(&mut self, old: Id, new: Id) -> bool {
+        if old == 0 || new == 0 {
+            return old == new;
+        }
+        match self.pairs.iter().find(|(a, b)| *a == old || *b == new) {
+            Some(&(a, b)) => a == old && b == new,
+            None => {
+                self.pairs.push((old, new));
+                true
+            }
+        }
+    }
+}
+
+/// Whether everything `new` can lead to was seen from `old`. `all`: as if every number and slot mattered.
+pub(super) fn covers(old: &State, new: &State, marks: &Marks, flow: &Flow, all: bool, ids: &mut Ids) -> bool {
+    if old.frames.len() != new.frames.len()
+        || old.references.len() != new.references.len()
+        || old.lock.is_some() != new.lock.is_some()
+    {
+        return false;
+    }
+    let references = old.references.iter().zip(&new.references).all(|(&a, &b)| ids.same(a, b));
+    let lock = match (old.lock, new.lock) {
+        (Some((old_map, a)), Some((new_map, b))) => old_map == new_map && ids.same(a, b),
+        _ => true,
+    };
+    if !references || !lock {
+        return false;
+    }
+    let innermost = old.frames.len() - 1;
+    old.frames.iter().zip(&new.frames).enumerate().all(|(depth, (a, b))| {
+        if depth > 0 && (a.call != b.call || a.entered != b.entered) {
+            return false;
+        }
+        // A frame that waits for a call goes on behind it, or with it once more.
+        let live = if depth == innermost {
+            flow.live[new.pc]
+        } else {
+            let call = new.frames[depth + 1].call;
+            flow.live[call] | flow.live.get(call + 1).copied().unwrap_or(u16::MAX)
+        };
+        frame_covers(a, b, live, marks, all, ids)
+    })
+}
+
+fn frame_covers(old: &Frame, new: &Frame, live: u16, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
+    let registers = old.regs.iter().zip(&new.regs).enumerate();
+    let mut live_registers = registers.filter(|(register, _)| live >> register & 1 == 1 || *register == 10);
+    if !live_registers.all(|(_, (a, b))| value_covers(a, b, marks, all, ids)) {
+        return false;
+    }
+    if Rc::ptr_eq(&old.slots, &new.slots) {
+        return true;
+    }
+    let zero = Entry { slot: Slot::Bytes(0xff), node: 0 };
+    let count = old.slots.len().max(new.slots.len());
+    (0..count).all(|index| {
+        let (a, b) = (old.entry(index).unwrap_or(&zero), new.entry(index).unwrap_or(&zero));
+        // Slots below those the old state knew have no node to tell that they are read: they count.
+        let counts = all || a.node == 0 || marks.is_marked(a.node);
+        (!counts && !is_special(&a.slot) && !is_special(&b.slot))
+            || slot_covers(&a.slot, &b.slot, marks, all, ids)
+    })
+}
+
+/// Slots whose content binds even if it is never read.
+fn is_special(slot: &Slot) -> bool {
+    matches!(slot, Slot::Dynptr { .. } | Slot::Iter { .. })
+}
+
+fn slot_covers(old: &Slot, new: &Slot, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
+    match (old, new) {
+        (Slot::Bytes(old), Slot::Bytes(new)) => old & !new == 0,
+        (Slot::Bytes(0), Slot::Full(value)) => matches!(**value, Value::Scalar(_)),
+        (Slot::Bytes(zero), Slot::Full(value)) => {
+            // Known zeros must be zeros.
+            matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) && *zero != 0
+        }
+        (Slot::Bytes(0), Slot::Halves(_)) => true,
+        (Slot::Full(value), Slot::Bytes(new)) => match **value {
+            Value::Scalar(scalar) if !all && !marks.is_marked(scalar.node) => true,
+            Value::Scalar(scalar) => {
+                *new == 0xff && scalar.num.contains(0) && scalar.id == 0 && scalar.half == 0
+            }
+            _ => false,
+        },
+        (Slot::Full(a), Slot::Full(b)) => value_covers(a, b, marks, all, ids),
+        (Slot::Halves(a), Slot::Halves(b)) => a.iter().zip(b.iter()).all(|pair| match pair {
+            (Half::Bytes(a), Half::Bytes(b)) => a & !b == 0,
+            (Half::Bytes(0), Half::Scalar(_)) => true,
+            (Half::Scalar(a), Half::Scalar(b)) => scalar_covers(a, b, marks, all, ids),
+            _ => false,
+        }),
+        (Slot::Dynptr { state: a, upper: x }, Slot::Dynptr { state: b, upper: y }) => {
+            a.kind == b.kind && x == y && ids.same(a.id, b.id) && ids.same(a.reference, b.reference)
+        }
+        (Slot::Iter { reference: a, active: x }, Slot::Iter { reference: b, active: y }) => {
+            x == y && ids.same(*a, *b)
+        }
+        _ => false,
+    }
+}
+
+fn value_covers(old: &Value, new: &Value, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
+    match (old, new) {
+        // Nothing was read of it.
+        (Value::None, _) => true,
+        (Value::Scalar(a), Value::Scalar(b)) => scalar_covers(a, b, marks, all, ids),
+        (Value::Pointer(a), Value::Pointer(b)) => pointer_covers(a, b, ids),
+        _ => false,
+    }
+}
+
+fn scalar_covers(old: &Scalar, new: &Scalar, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
+    if !all && !marks.is_marked(old.node) {
+        return true;
+    }
+    // What was proved of linked numbers by way of each other holds only of numbers linked in the same way.
+    old.num.includes(&new.num)
+        && (old.id == 0 || (ids.same(old.id, new.id) && old.delta == new.delta))
+        && (old.half == 0 || ids.same(old.half, new.half))
+}
+
+fn pointer_covers(old: &Pointer, new: &Pointer, ids: &mut Ids) -> bool {
+    let kind = match (old.kind, new.kind) {
+        (Kind::Memory { size: a, access: x, dynptr: d }, Kind::Memory { size: b, access: y, dynptr: e }) => {
+            a == b && x == y && ids.same(d, e)
+        }
+        (Kind::Record { size: a, reference: r }, Kind::Record { size: b, reference: s }) => {
+            a == b && ids.same(r, s)
+        }
+        (a, b) => a == b,
+    };
+    kind && old.off.num.includes(&new.off.num)
+        && ids.same(old.null, new.null)
+        && (old.object == 0 || ids.same(old.object, new.object))
+}

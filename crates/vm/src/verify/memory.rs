@@ -1,0 +1,543 @@
+//! Loads, stores and atomics.
+
+use super::reject::Rule;
+use super::scalar::Number;
+use super::state::{Entry, Frame, Half, Kind, MapRef, Pointer, SLOTS, Scalar, Slot, State, Value};
+use super::walk::Walker;
+use super::{Entry as Start, num::Num};
+use crate::contract::ArgType;
+use crate::interp::FRAME_SIZE;
+use crate::maps::{MapKind, MapSpec};
+use crate::mem::{Access, Width};
+
+/// An access that was proved to lie inside: the least and greatest offset in the object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) low: i64,
+    pub(super) high: i64,
+    pub(super) len: u64,
+}
+
+impl Span {
+    fn constant(&self) -> Option<i64> {
+        (self.low == self.high).then_some(self.low)
+    }
+}
+
+type Done<T> = Result<T, Box<Rule>>;
+
+impl<'p> Walker<'p> {
+    /// The declaration of a map.
+    pub(super) fn map(&self, map: MapRef) -> Option<&'p MapSpec> {
+        match map {
+            MapRef::Own(index) => self.program.maps.get(index as usize).map(|map| map.spec()),
+            MapRef::Inner(index) => {
+                self.program.maps.get(index as usize).and_then(|map| map.spec().inner.as_deref())
+            }
+        }
+    }
+
+    fn argument(&self, index: u8) -> Option<&'p ArgType> {
+        match self.start {
+            Start::Context(args) => args.get(usize::from(index)),
+            Start::Memory { .. } => None,
+        }
+    }
+
+    /// What a pointer is to, as text for people.
+    pub(super) fn name(&self, value: &Value) -> String {
+        match value {
+            Value::None => "nothing".to_owned(),
+            Value::Scalar(_) => "scalar".to_owned(),
+            Value::Pointer(pointer) => {
+                let null = if pointer.null == 0 { "" } else { "_or_null" };
+                match (pointer.kind, self.kind_name(pointer.kind)) {
+                    (Kind::Argument(_) | Kind::Buffer(_), name) => {
+                        format!("{}{name}{null}", pointer.kind.c_name())
+                    }
+                    (kind, _) => format!("{}{null}", kind.c_name()),
+                }
+            }
+        }
+    }
+
+    fn kind_name(&self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::Argument(index) | Kind::Buffer(index) => match self.argument(index) {
+                Some(ArgType::Struct { name, .. } | ArgType::Buffer { name, .. }) => name,
+                None => "?",
+            },
+            kind => kind.c_name(),
+        }
+    }
+
+    /// The pointer in a register, which must not be null.
+    pub(super) fn pointer(&self, state: &State, register: u8) -> Done<Pointer> {
+        match state.reg(register) {
+            Value::Pointer(pointer) if pointer.null == 0 => Ok(pointer),
+            Value::None => Err(Rule::Unset { register }.into()),
+            other => Err(Rule::NotMemory { register, what: self.name(&other) }.into()),
+        }
+    }
+
+    /// Checks that `len` bytes at `off` from where a pointer points lie in its object and may be used so.
+    pub(super) fn span(
+        &mut self,
+        pointer: &Pointer,
+        register: u8,
+        off: i64,
+        len: u64,
+        access: Access,
+    ) -> Done<Span> {
+        let range = &pointer.off.num.full;
+        let (low, high) = (range.smin.saturating_add(off), range.smax.saturating_add(off));
+        let span = Span { low, high, len };
+        let (first, end, allowed) = match pointer.kind {
+            Kind::Stack(_) => (-(FRAME_SIZE as i64), 0, Access::ReadWrite),
+            Kind::Value(map) => {
+                let spec = self.map(map).ok_or(Rule::Instruction { code: 0 })?;
+                let allowed = if spec.programs_may_write() { Access::ReadWrite } else { Access::Read };
+                (0, i64::from(spec.value_size), allowed)
+            }
+            Kind::Key(map) => {
+                let spec = self.map(map).ok_or(Rule::Instruction { code: 0 })?;
+                (0, i64::from(spec.key_size), Access::Read)
+            }
+            Kind::Argument(index) => match self.argument(index) {
+                Some(&ArgType::Struct { size, access, .. }) => (0, size as i64, access),
+                _ => (0, 0, Access::Read),
+            },
+            Kind::Memory { size, access, .. } => (0, i64::from(size), access),
+            Kind::Record { size, .. } => (0, i64::from(size), Access::ReadWrite),
+            Kind::Buffer(_) => return Err(Rule::Opaque { name: self.kind_name(pointer.kind) }.into()),
+            Kind::Map(_) | Kind::Function(_) => {
+                return Err(Rule::NotMemory { register, what: pointer.kind.c_name().to_owned() }.into());
+            }
+            Kind::Context => {
+                if access == Access::ReadWrite {
+                    return Err(Rule::ReadOnly { what: "the context".to_owned() }.into());
+                }
+                return Ok(span);
+            }
+        };
+        let past = i64::try_from(len).ok().and_then(|len| high.checked_add(len)).is_none_or(|to| to > end);
+        if low < first || past {
+            let size = (end - first) as u64;
+            return Err(Rule::Bounds { kind: self.kind_name(pointer.kind), size, low, high, len }.into());
+        }
+        if access == Access::ReadWrite && allowed == Access::Read {
+            return Err(Rule::ReadOnly { what: self.what(pointer.kind) }.into());
+        }
+        match pointer.kind {
+            Kind::Argument(index) => self.uses.argument(index, low, high, len, access),
+            Kind::Value(map) => {
+                let (MapRef::Own(index) | MapRef::Inner(index)) = map;
+                let constant = self.map(map).is_some_and(|spec| spec.read_only);
+                self.uses.map(index, access, constant);
+                // The lock word is the lock's.
+                if let Some(lock) = self.map(map).and_then(|spec| spec.lock) {
+                    let lock = i64::from(lock);
+                    if low < lock + 4 && high.saturating_add(len as i64) > lock {
+                        return Err(Rule::Special { off: low, what: "bpf_spin_lock" }.into());
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(span)
+    }
+
+    fn what(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Argument(_) => format!("const struct {}", self.kind_name(kind)),
+            Kind::Value(map) => {
+                let name = self.map(map).map_or("", |spec| spec.name.as_str());
+                format!("a value of map `{name}`")
+            }
+            Kind::Memory { .. } => "a read-only slice".to_owned(),
+            kind => kind.c_name().to_owned(),
+        }
+    }
+
+    /// A load.
+    pub(super) fn load(
+        &mut self,
+        state: &mut State,
+        register: u8,
+        off: i16,
+        width: Width,
+        signed: bool,
+    ) -> Done<Value> {
+        let pointer = self.pointer(state, register)?;
+        let bytes = width.bytes();
+        let span = self.span(&pointer, register, off.into(), bytes as u64, Access::Read)?;
+        let value = match pointer.kind {
+            Kind::Context => return self.load_argument(span, bytes, signed),
+            Kind::Stack(depth) => self.load_stack(state, depth, span, bytes)?,
+            Kind::Value(map) => {
+                self.load_constant(map, span, width).unwrap_or(Value::Scalar(Scalar::of_bytes(bytes)))
+            }
+            _ => Value::Scalar(Scalar::of_bytes(bytes)),
+        };
+        if !signed {
+            return Ok(value);
+        }
+        Ok(match value {
+            Value::Scalar(scalar) => {
+                let num = scalar.num.sign_extend(bytes as u32 * 8);
+                Value::Scalar(Scalar { node: scalar.node, ..Scalar::new(num) })
+            }
+            _ => return Err(Rule::PartOfPointer { off: span.low }.into()),
+        })
+    }
+
+    fn load_argument(&mut self, span: Span, bytes: usize, signed: bool) -> Done<Value> {
+        let wrong = Rule::Context { off: span.low, size: bytes };
+        let Some(off) = span.constant().filter(|off| off % 8 == 0 && bytes == 8 && !signed) else {
+            return Err(wrong.into());
+        };
+        let index = u8::try_from(off / 8).map_err(|_| wrong.clone())?;
+        let kind = match self.argument(index) {
+            Some(ArgType::Struct { .. }) => Kind::Argument(index),
+            Some(ArgType::Buffer { .. }) => Kind::Buffer(index),
+            None => return Err(wrong.into()),
+        };
+        Ok(Value::Pointer(Pointer::new(kind)))
+    }
+
+    /// A load of what never changes.
+    fn load_constant(&self, map: MapRef, span: Span, width: Width) -> Option<Value> {
+        let MapRef::Own(index) = map else { return None };
+        let map = self.program.maps.get(index as usize)?;
+        if !map.spec().read_only || map.spec().kind != MapKind::Array {
+            return None;
+        }
+        let off = usize::try_from(span.constant()?).ok()?;
+        map.single_value()?.load(off, width).map(Value::constant)
+    }
+
+    fn load_stack(&mut self, state: &mut State, depth: u8, span: Span, bytes: usize) -> Done<Value> {
+        let first = Frame::slot_of(span.low);
+        let last = Frame::slot_of(span.high + span.len as i64 - 1);
+        let frame = &state.frames[usize::from(depth)];
+        for index in last..=first {
+            let Some(entry) = frame.entry(index) else { continue };
+            self.marks.mark(entry.node);
+            match &entry.slot {
+                Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
+                Slot::Iter { .. } => return Err(special(index, "an iterator")),
+                _ => {}
+            }
+        }
+        let unknown = Value::Scalar(Scalar::of_bytes(bytes));
+        let (Some(off), true) = (span.constant(), first == last) else {
+            // Several slots, or one of several.
+            let spill = |index: usize| frame.entry(index).is_some_and(|entry| holds_pointer(&entry.slot));
+            if let Some(index) = (last..=first).find(|&index| spill(index)) {
+                return Err(Rule::PartOfPointer { off: offset_of(index) }.into());
+            }
+            let zero =
+                |index: usize| frame.entry(index).is_none_or(|entry| matches!(entry.slot, Slot::Bytes(0xff)));
+            return Ok(if (last..=first).all(zero) { Value::constant(0) } else { unknown });
+        };
+        let Some(entry) = frame.entry(first) else { return Ok(Value::constant(0)) };
+        // Position in the slot, from its lowest byte.
+        let at = (off - offset_of(first)) as usize;
+        Ok(match &entry.slot {
+            Slot::Full(value) if bytes == 8 => **value,
+            Slot::Full(value) => match **value {
+                Value::Scalar(scalar) => Value::Scalar(part(&scalar, at, bytes, at == 0)),
+                _ => return Err(Rule::PartOfPointer { off }.into()),
+            },
+            Slot::Bytes(zero) => {
+                let mask = (((1u16 << bytes) - 1) << at) as u8;
+                if zero & mask == mask { Value::constant(0) } else { unknown }
+            }
+            Slot::Halves(halves) if bytes == 8 => match **halves {
+                [Half::Scalar(low), Half::Scalar(high)] => match (low.value(), high.value()) {
+                    (Some(low), Some(high)) => Value::constant(high << 32 | low & 0xffff_ffff),
+                    _ => unknown,
+                },
+                [Half::Scalar(low), Half::Bytes(0x0f)] => Value::Scalar(low),
+                _ => unknown,
+            },
+            Slot::Halves(halves) => {
+                if at % 4 + bytes > 4 {
+                    return Ok(unknown);
+                }
+                match &halves[at / 4] {
+                    Half::Scalar(scalar) if bytes == 4 => Value::Scalar(*scalar),
+                    Half::Scalar(scalar) => Value::Scalar(part(scalar, at % 4, bytes, at % 4 == 0)),
+                    Half::Bytes(zero) => {
+                        let mask = (((1u16 << bytes) - 1) << (at % 4)) as u8;
+                        if zero & mask == mask { Value::constant(0) } else { unknown }
+                    }
+                }
+            }
+            Slot::Dynptr { .. } | Slot::Iter { .. } => return Err(special(first, "a special object")),
+        })
+    }
+
+    /// A store of a value.
+    pub(super) fn store(
+        &mut self,
+        state: &mut State,
+        register: u8,
+        off: i16,
+        width: Width,
+        from: (Value, u8),
+    ) -> Done<()> {
+        let pointer = self.pointer(state, register)?;
+        let bytes = width.bytes();
+        let span = self.span(&pointer, register, off.into(), bytes as u64, Access::ReadWrite)?;
+        let (value, source) = from;
+        if value == Value::None {
+            return Err(Rule::Unset { register: source }.into());
+        }
+        let Kind::Stack(depth) = pointer.kind else {
+            return match value {
+                Value::Pointer(_) => {
+                    Err(Rule::Leak { register: source, to: "memory others can read" }.into())
+                }
+                _ => Ok(()),
+            };
+        };
+        if let Value::Pointer(stored) = value {
+            if bytes != 8 || span.constant().is_none_or(|off| off % 8 != 0) {
+                return Err(Rule::Leak { register: source, to: "the stack, but for 8 aligned bytes" }.into());
+            }
+            if matches!(stored.kind, Kind::Stack(inner) if inner > depth) {
+                return Err(Rule::Dangling {
+                    what: "spill pointers to stack into stack frame of the caller",
+                }
+                .into());
+            }
+        }
+        self.clobber_stack(state, depth, span, true)?;
+        let Some(off) = span.constant() else {
+            return Ok(());
+        };
+        let index = Frame::slot_of(off + bytes as i64 - 1);
+        if index != Frame::slot_of(off) {
+            return Ok(());
+        }
+        let at = (off - offset_of(index)) as usize;
+        let frame = &mut state.frames[usize::from(depth)];
+        let zero = matches!(value, Value::Scalar(scalar) if scalar.value() == Some(0));
+        match value {
+            _ if bytes == 8 => Walker::write_slot(frame, index, Slot::Full(Box::new(value))),
+            Value::Scalar(scalar) if bytes == 4 && at % 4 == 0 => {
+                let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
+                    scalar
+                } else {
+                    Scalar { node: scalar.node, half: scalar.half, ..Scalar::new(scalar.num.truncate()) }
+                };
+                let entry = frame.entry_mut(index);
+                let mut halves = match &entry.slot {
+                    Slot::Halves(halves) => **halves,
+                    Slot::Bytes(zero) => [Half::Bytes(zero & 0x0f), Half::Bytes(zero >> 4)],
+                    _ => [Half::Bytes(0); 2],
+                };
+                halves[at / 4] = Half::Scalar(stored);
+                entry.slot = Slot::Halves(Box::new(halves));
+            }
+            _ if zero => {
+                let entry = frame.entry_mut(index);
+                if let Slot::Bytes(bits) = &mut entry.slot {
+                    *bits |= (((1u16 << bytes) - 1) << at) as u8;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Forgets what a range of the stack held. `certain`: at a constant offset, all bytes are written.
+    pub(super) fn clobber_stack(
+        &mut self,
+        state: &mut State,
+        depth: u8,
+        span: Span,
+        certain: bool,
+    ) -> Done<()> {
+        if span.len == 0 {
+            return Ok(());
+        }
+        let (low, end) = (span.low, span.high + span.len as i64);
+        let (first, last) = (Frame::slot_of(low), Frame::slot_of(end - 1));
+        for index in last..=first {
+            self.destroy(state, depth, index)?;
+            let start = offset_of(index);
+            let constant = span.constant().is_some() && certain;
+            let entry = state.frames[usize::from(depth)].entry_mut(index);
+            // The bytes of the slot that may be written.
+            let from = (low - start).clamp(0, 8) as u32;
+            let to = (end - start).clamp(0, 8) as u32;
+            let written = (((1u16 << to) - 1) & !((1u16 << from) - 1)) as u8;
+            if written == 0xff && constant {
+                *entry = Entry { slot: Slot::Bytes(0), node: 0 };
+                continue;
+            }
+            if holds_pointer(&entry.slot) {
+                return Err(Rule::PartOfPointer { off: start }.into());
+            }
+            // What is left of the slot is as it was, and whoever reads it reads that.
+            entry.slot = match &entry.slot {
+                Slot::Bytes(zero) => Slot::Bytes(zero & !written),
+                Slot::Halves(halves) => {
+                    let mut halves = **halves;
+                    for (half, written) in halves.iter_mut().zip([written & 0x0f, written >> 4]) {
+                        *half = match half {
+                            Half::Scalar(scalar) if written == 0 => Half::Scalar(*scalar),
+                            Half::Bytes(zero) => Half::Bytes(*zero & !written),
+                            Half::Scalar(scalar) if scalar.value() == Some(0) => Half::Bytes(0x0f & !written),
+                            Half::Scalar(_) => Half::Bytes(0),
+                        };
+                    }
+                    Slot::Halves(Box::new(halves))
+                }
+                Slot::Full(value) => match **value {
+                    Value::Scalar(scalar) if scalar.value() == Some(0) => Slot::Bytes(!written),
+                    Value::Scalar(scalar) if written & 0x0f == 0 => {
+                        Slot::Halves(Box::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
+                    }
+                    _ => Slot::Bytes(0),
+                },
+                _ => Slot::Bytes(0),
+            };
+        }
+        Ok(())
+    }
+
+    /// A dynptr or iterator that is written over is gone.
+    fn destroy(&mut self, state: &mut State, depth: u8, index: usize) -> Done<()> {
+        let depth = usize::from(depth);
+        match state.frames[depth].entry(index).map(|entry| entry.slot.clone()) {
+            Some(Slot::Dynptr { state: dynptr, upper }) => {
+                if dynptr.reference != 0 {
+                    return Err(Rule::DynptrLost.into());
+                }
+                let lower = if upper { index + 1 } else { index };
+                self.forget_dynptr(state, depth, lower);
+                // Parts of what it described are not to be used any more.
+                state.each(|value| {
+                    if matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr: of, .. }, .. }) if *of == dynptr.id) {
+                        *value = Value::None;
+                    }
+                });
+                Ok(())
+            }
+            Some(Slot::Iter { .. }) => Err(special(index, "an iterator")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes both halves of a dynptr away; `lower` is the slot of its first bytes.
+    pub(super) fn forget_dynptr(&mut self, state: &mut State, depth: usize, lower: usize) {
+        for index in [Some(lower), lower.checked_sub(1)].into_iter().flatten() {
+            Walker::write_slot(&mut state.frames[depth], index, Slot::Bytes(0));
+        }
+    }
+
+    /// Notes that a range of the stack is read as bytes, which must not be addresses.
+    pub(super) fn read_stack(&mut self, state: &State, depth: u8, span: Span, register: u8) -> Done<()> {
+        if span.len == 0 {
+            return Ok(());
+        }
+        let (first, last) = (Frame::slot_of(span.low), Frame::slot_of(span.high + span.len as i64 - 1));
+        for index in last..=first {
+            let Some(entry) = state.frames[usize::from(depth)].entry(index) else { continue };
+            self.marks.mark(entry.node);
+            match &entry.slot {
+                slot if holds_pointer(slot) => {
+                    return Err(Rule::Leak { register, to: "a call that reads the stack as bytes" }.into());
+                }
+                Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
+                Slot::Iter { .. } => return Err(special(index, "an iterator")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The number in bytes of the stack, where it is known.
+    pub(super) fn stack_constant(
+        &mut self,
+        state: &mut State,
+        pointer: &Pointer,
+        bytes: usize,
+    ) -> Option<u64> {
+        let Kind::Stack(depth) = pointer.kind else { return None };
+        let off = pointer.off.value()? as i64;
+        let span = Span { low: off, high: off, len: bytes as u64 };
+        match self.load_stack(state, depth, span, bytes).ok()? {
+            Value::Scalar(scalar) => {
+                let value = scalar.value()?;
+                self.marks.mark(scalar.node);
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// An atomic operation: its memory is checked and forgotten. Gives what was there.
+    pub(super) fn atomic(
+        &mut self,
+        state: &mut State,
+        register: u8,
+        off: i16,
+        width: Width,
+        access: Access,
+    ) -> Done<Scalar> {
+        let pointer = self.pointer(state, register)?;
+        let bytes = width.bytes();
+        let refuse = |reason| Box::new(Rule::Atomic { register, reason });
+        match pointer.kind {
+            Kind::Stack(_) | Kind::Value(_) | Kind::Argument(_) | Kind::Record { .. } => {}
+            Kind::Memory { dynptr: 0, .. } => {}
+            Kind::Memory { .. } => return Err(refuse("a slice may not be aligned: copy it to the stack")),
+            _ => return Err(refuse("not memory for atomics")),
+        }
+        let span = self.span(&pointer, register, off.into(), bytes as u64, access)?;
+        let bits = pointer.off.num.full.bits;
+        let aligned = (bits.mask | bits.value.wrapping_add(off as u64)) & (bytes as u64 - 1) == 0;
+        if !aligned {
+            return Err(refuse("misaligned"));
+        }
+        if let Kind::Stack(depth) = pointer.kind {
+            self.read_stack(state, depth, span, register)?;
+            if access == Access::ReadWrite {
+                self.clobber_stack(state, depth, span, true)?;
+            }
+        } else if access == Access::ReadWrite {
+            // It is read as well.
+            self.span(&pointer, register, off.into(), bytes as u64, Access::Read)?;
+        }
+        Ok(Scalar::of_bytes(bytes))
+    }
+}
+
+/// Offset of the lowest byte of a slot.
+pub(super) fn offset_of(index: usize) -> i64 {
+    -8 * (index.min(SLOTS) as i64 + 1)
+}
+
+fn special(index: usize, what: &'static str) -> Box<Rule> {
+    Rule::Special { off: offset_of(index), what }.into()
+}
+
+fn holds_pointer(slot: &Slot) -> bool {
+    matches!(slot, Slot::Full(value) if matches!(**value, Value::Pointer(_)))
+}
+
+/// Some bytes of a number that was spilled. `low`: they are its lowest.
+fn part(scalar: &Scalar, at: usize, bytes: usize, low: bool) -> Scalar {
+    let by = Number::constant(at as u64 * 8);
+    let num = Number::apply(super::scalar::Op::Rsh, &scalar.num, &by).zero_extend(bytes as u32 * 8);
+    let fits = low && scalar.num.full.umax <= Num::<64>::MASK >> (64 - bytes as u32 * 8);
+    if fits {
+        return *scalar;
+    }
+    let half = if low && bytes == 4 { scalar.half } else { 0 };
+    Scalar { node: scalar.node, half, ..Scalar::new(num) }
+}

@@ -1,0 +1,384 @@
+//! What is known at one point of one path.
+
+use std::rc::Rc;
+
+use super::num::Num;
+use super::scalar::Number;
+use crate::contract::{Callback, DynptrKind};
+use crate::interp::{FRAME_SIZE, MAX_FRAMES};
+use crate::mem::Access;
+
+/// Names a value, reference or group of values within a verification; 0 is none.
+pub(super) type Id = u32;
+
+/// Registers of a frame.
+pub(super) const REGS: usize = 11;
+/// Eight-byte slots of a frame.
+pub(super) const SLOTS: usize = FRAME_SIZE / 8;
+
+/// A number and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Scalar {
+    pub(super) num: Number,
+    /// Its node in [`Marks`]: told when the number matters.
+    pub(super) node: Id,
+    /// Numbers with this id in common differ only by their `delta`.
+    pub(super) id: Id,
+    pub(super) delta: u64,
+    /// Numbers with this id in common have the same lower half.
+    pub(super) half: Id,
+}
+
+impl Scalar {
+    pub(super) const ANY: Scalar = Scalar { num: Number::ANY, node: 0, id: 0, delta: 0, half: 0 };
+
+    pub(super) const fn constant(value: u64) -> Scalar {
+        Scalar { num: Number::constant(value), ..Scalar::ANY }
+    }
+
+    pub(super) fn new(num: Number) -> Scalar {
+        Scalar { num, ..Scalar::ANY }
+    }
+
+    /// Any unsigned number of so many bytes.
+    pub(super) fn of_bytes(bytes: usize) -> Scalar {
+        if bytes >= 8 {
+            return Scalar::ANY;
+        }
+        Scalar::new(Number::from_full(Num::unsigned_range(0, (1 << (bytes * 8)) - 1)))
+    }
+
+    pub(super) fn value(&self) -> Option<u64> {
+        self.num.value()
+    }
+}
+
+/// Which map: one of the program's, or any that lies in one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum MapRef {
+    Own(u32),
+    Inner(u32),
+}
+
+/// What a pointer points into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A frame of the stack.
+    Stack(u8),
+    /// The arguments.
+    Context,
+    /// A map itself.
+    Map(MapRef),
+    /// The value of an entry.
+    Value(MapRef),
+    /// The key of an entry, read-only.
+    Key(MapRef),
+    /// A struct among the arguments.
+    Argument(u8),
+    /// An opaque buffer among the arguments.
+    Buffer(u8),
+    /// Memory of a dynptr, or lent with the run.
+    Memory { size: u32, access: Access, dynptr: Id },
+    /// A ring-buffer record that is reserved.
+    Record { size: u32, reference: Id },
+    /// A function of the program, by its first slot.
+    Function(u32),
+}
+
+impl Kind {
+    /// The name of the Linux verifier's logs.
+    pub(super) fn c_name(&self) -> &'static str {
+        match self {
+            Kind::Stack(_) => "fp",
+            Kind::Context => "ctx",
+            Kind::Map(_) => "map_ptr",
+            Kind::Value(_) => "map_value",
+            Kind::Key(_) => "map_key",
+            Kind::Argument(_) | Kind::Buffer(_) => "trusted_ptr_",
+            Kind::Memory { .. } => "mem",
+            Kind::Record { .. } => "ringbuf_mem",
+            Kind::Function(_) => "func",
+        }
+    }
+}
+
+/// An address.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pointer {
+    pub(super) kind: Kind,
+    /// Distance from the start of what it points into; from the end of the frame for the stack.
+    pub(super) off: Scalar,
+    /// Not 0 while it may be null: pointers with the same are null together.
+    pub(super) null: Id,
+    /// Which object of its kind, where that matters.
+    pub(super) object: Id,
+}
+
+impl Pointer {
+    pub(super) fn new(kind: Kind) -> Pointer {
+        Pointer { kind, off: Scalar::constant(0), null: 0, object: 0 }
+    }
+}
+
+/// The content of a register.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "most registers hold one of the large ones")]
+pub(super) enum Value {
+    /// Nothing that may be read.
+    None,
+    Scalar(Scalar),
+    Pointer(Pointer),
+}
+
+impl Value {
+    pub(super) fn constant(value: u64) -> Value {
+        Value::Scalar(Scalar::constant(value))
+    }
+}
+
+/// A dynptr on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DynptrState {
+    pub(super) kind: DynptrKind,
+    /// What its slices carry.
+    pub(super) id: Id,
+    /// Its reference, if it is a record's.
+    pub(super) reference: Id,
+}
+
+/// Eight bytes of stack.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Slot {
+    /// Bytes that are 0 where the bit is set.
+    Bytes(u8),
+    /// A register.
+    Full(Box<Value>),
+    /// Two numbers of 32 bits, or bytes as above.
+    Halves(Box<[Half; 2]>),
+    /// The lower or upper half of a dynptr.
+    Dynptr { state: DynptrState, upper: bool },
+    /// An iterator with its reference; `active` while it has an element.
+    Iter { reference: Id, active: bool },
+}
+
+/// Four bytes of stack.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "boxed where it is kept")]
+pub(super) enum Half {
+    /// Bytes that are 0 where the bit is set.
+    Bytes(u8),
+    Scalar(Scalar),
+}
+
+/// A slot and whether anybody reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) slot: Slot,
+    pub(super) node: Id,
+}
+
+/// Why a frame was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// The program's entry, or a call.
+    Call,
+    /// By a helper.
+    Callback(Callback),
+}
+
+/// One function in progress.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) regs: [Value; REGS],
+    /// From the end of the frame downwards; what was not touched is zero.
+    pub(super) slots: Rc<Vec<Entry>>,
+    /// Slot of the call that entered it.
+    pub(super) call: usize,
+    pub(super) entered: Entered,
+}
+
+impl Frame {
+    pub(super) fn new(depth: usize, call: usize, entered: Entered) -> Frame {
+        let mut regs = [Value::None; REGS];
+        regs[10] = Value::Pointer(Pointer::new(Kind::Stack(depth as u8)));
+        Frame { regs, slots: Rc::new(Vec::new()), call, entered }
+    }
+
+    /// The slot that holds the byte at an offset below the end of the frame (-1 is the last).
+    pub(super) fn slot_of(off: i64) -> usize {
+        ((-off - 1) / 8) as usize
+    }
+
+    pub(super) fn entry(&self, index: usize) -> Option<&Entry> {
+        self.slots.get(index)
+    }
+
+    pub(super) fn entry_mut(&mut self, index: usize) -> &mut Entry {
+        let slots = Rc::make_mut(&mut self.slots);
+        let wanted = index.min(SLOTS - 1) + 1;
+        if slots.len() < wanted {
+            slots.resize(wanted, Entry { slot: Slot::Bytes(0xff), node: 0 });
+        }
+        &mut slots[wanted - 1]
+    }
+}
+
+/// What is known at one point of one path.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) pc: usize,
+    pub(super) frames: Vec<Frame>,
+    /// What must be given back.
+    pub(super) references: Vec<Id>,
+    /// The map value that is locked.
+    pub(super) lock: Option<(MapRef, Id)>,
+    /// The innermost checkpoint passed.
+    pub(super) parent: usize,
+    /// Instructions on this path.
+    pub(super) insns: u64,
+    /// Of these, since the last checkpoint.
+    pub(super) since: u32,
+    /// Branches since the last checkpoint.
+    pub(super) jumps: u32,
+    /// Rounds of loops that end by themselves: iterators, callbacks, `may_goto`.
+    pub(super) rounds: u32,
+    /// The last branch taken, in the walker's list.
+    pub(super) branch: usize,
+}
+
+impl State {
+    pub(super) fn frame(&mut self) -> &mut Frame {
+        let last = self.frames.len() - 1;
+        &mut self.frames[last]
+    }
+
+    pub(super) fn reg(&self, register: u8) -> Value {
+        let frame = &self.frames[self.frames.len() - 1];
+        frame.regs[usize::from(register).min(REGS - 1)]
+    }
+
+    pub(super) fn set(&mut self, register: u8, value: Value) {
+        self.frame().regs[usize::from(register).min(REGS - 1)] = value;
+    }
+
+    pub(super) fn can_enter(&self) -> bool {
+        self.frames.len() < MAX_FRAMES
+    }
+
+    /// Does something with every value held anywhere.
+    pub(super) fn each(&mut self, mut does: impl FnMut(&mut Value)) {
+        for frame in &mut self.frames {
+            frame.regs.iter_mut().for_each(&mut does);
+            if frame.slots.iter().any(|entry| matches!(entry.slot, Slot::Full(_))) {
+                for entry in Rc::make_mut(&mut frame.slots) {
+                    if let Slot::Full(value) = &mut entry.slot {
+                        does(value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does something with every number held anywhere, offsets of pointers aside.
+    pub(super) fn each_scalar(&mut self, mut does: impl FnMut(&mut Scalar)) {
+        for frame in &mut self.frames {
+            for value in &mut frame.regs {
+                if let Value::Scalar(scalar) = value {
+                    does(scalar);
+                }
+            }
+            if frame.slots.iter().any(|entry| matches!(entry.slot, Slot::Full(_) | Slot::Halves(_))) {
+                for entry in Rc::make_mut(&mut frame.slots) {
+                    match &mut entry.slot {
+                        Slot::Full(value) => {
+                            if let Value::Scalar(scalar) = &mut **value {
+                                does(scalar);
+                            }
+                        }
+                        Slot::Halves(halves) => {
+                            for half in &mut **halves {
+                                if let Half::Scalar(scalar) = half {
+                                    does(scalar);
+                                }
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which values matter: a graph from each value to those it was made of.
+///
+/// A number matters when it decided a branch, became part of an address, a length or a constant argument; a slot of
+/// the stack matters when it was read. Checkpoints own a node for each number and slot, so when a value that came
+/// through a checkpoint matters, the checkpoint knows.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    nodes: Vec<Node>,
+    /// Further values that matter when a checkpoint's does: those of paths that ended there.
+    more: std::collections::HashMap<Id, Vec<Id>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    from: [Id; 2],
+    marked: bool,
+}
+
+impl Marks {
+    /// A node for a value made of two others.
+    pub(super) fn join(&mut self, a: Id, b: Id) -> Id {
+        match (a, b) {
+            (0, other) | (other, 0) => other,
+            (a, b) if a == b => a,
+            (a, b) => self.push([a, b]),
+        }
+    }
+
+    /// A node for a checkpoint.
+    pub(super) fn boundary(&mut self, from: Id) -> Id {
+        self.push([from, 0])
+    }
+
+    fn push(&mut self, from: [Id; 2]) -> Id {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node { from: [0; 2], marked: true });
+        }
+        self.nodes.push(Node { from, marked: false });
+        (self.nodes.len() - 1) as Id
+    }
+
+    /// The value matters, and what it was made of.
+    pub(super) fn mark(&mut self, node: Id) {
+        let mut todo = vec![node];
+        while let Some(id) = todo.pop() {
+            let Some(node) = self.nodes.get_mut(id as usize).filter(|node| !node.marked) else {
+                continue;
+            };
+            node.marked = true;
+            todo.extend(node.from.iter().filter(|&&from| from != 0));
+            if let Some(more) = self.more.get(&id) {
+                todo.extend(more);
+            }
+        }
+    }
+
+    pub(super) fn is_marked(&self, node: Id) -> bool {
+        self.nodes.get(node as usize).is_some_and(|node| node.marked)
+    }
+
+    /// When `node` matters, now or later, so does `other`.
+    pub(super) fn follow(&mut self, node: Id, other: Id) {
+        if node == 0 || other == 0 {
+            return;
+        }
+        if self.is_marked(node) {
+            self.mark(other);
+        } else {
+            self.more.entry(node).or_default().push(other);
+        }
+    }
+}

@@ -1,0 +1,676 @@
+//! What one instruction does to a state.
+
+use super::num::Cond;
+use super::reject::Rule;
+use super::scalar::{Number, Op};
+use super::state::{Entered, Frame, Kind, MapRef, Pointer, Scalar, State, Value};
+use super::walk::{Next, Walker};
+use crate::insn::{Insn, op, pseudo};
+use crate::interp::MAX_FRAMES;
+use crate::mem::{Access, Width};
+
+type Done<T> = Result<T, Box<Rule>>;
+
+/// Farthest an offset may get from the start of an object, as in Linux (`BPF_MAX_VAR_OFF`).
+const MOST_OFFSET: i64 = 1 << 29;
+
+impl Walker<'_> {
+    /// One instruction.
+    pub(super) fn step(&mut self, state: &mut State, insn: Insn) -> Done<Next> {
+        if let Some(missing) = self.program.poison(state.pc) {
+            return Err(Rule::Missing(missing.clone()).into());
+        }
+        match insn.class() {
+            op::ALU64 => self.alu(state, insn, true)?,
+            op::ALU => self.alu(state, insn, false)?,
+            op::LDX => {
+                let signed = insn.code & 0xe0 == op::MEMSX;
+                let value = self.load(state, insn.src, insn.off, width(insn), signed)?;
+                state.set(insn.dst, value);
+            }
+            op::ST => {
+                let value = Value::constant(i64::from(insn.imm) as u64);
+                self.store(state, insn.dst, insn.off, width(insn), (value, insn.dst))?;
+            }
+            op::STX if insn.code & 0xe0 == op::MEM => {
+                let value = state.reg(insn.src);
+                self.store(state, insn.dst, insn.off, width(insn), (value, insn.src))?;
+            }
+            op::STX => self.atomics(state, insn)?,
+            op::JMP | op::JMP32 => return self.jump(state, insn),
+            _ if insn.is_wide() => {
+                self.wide(state, insn)?;
+                state.pc += 1;
+            }
+            _ => return Err(Rule::Instruction { code: insn.code }.into()),
+        }
+        state.pc += 1;
+        Ok(Next::On)
+    }
+
+    fn wide(&mut self, state: &mut State, insn: Insn) -> Done<()> {
+        let second = self.program.insns.get(state.pc + 1).map_or(0, |insn| insn.imm);
+        let index = insn.imm as u32;
+        let value = match insn.src {
+            pseudo::IMM64 => Value::constant(u64::from(insn.imm as u32) | u64::from(second as u32) << 32),
+            pseudo::MAP => Value::Pointer(Pointer::new(Kind::Map(MapRef::Own(index)))),
+            pseudo::MAP_VALUE => {
+                let off = Scalar::constant(second as u32 as u64);
+                Value::Pointer(Pointer { off, ..Pointer::new(Kind::Value(MapRef::Own(index))) })
+            }
+            pseudo::FUNC => {
+                let target = crate::validate::target(state.pc, insn).unwrap_or(-1);
+                Value::Pointer(Pointer::new(Kind::Function(target as u32)))
+            }
+            _ => return Err(Rule::Instruction { code: insn.code }.into()),
+        };
+        state.set(insn.dst, value);
+        Ok(())
+    }
+
+    /// A register as an operand.
+    fn operand(&self, state: &State, insn: Insn) -> Done<Value> {
+        if insn.code & op::X == 0 {
+            return Ok(Value::constant(i64::from(insn.imm) as u64));
+        }
+        match state.reg(insn.src) {
+            Value::None => Err(Rule::Unset { register: insn.src }.into()),
+            value => Ok(value),
+        }
+    }
+
+    fn alu(&mut self, state: &mut State, insn: Insn, full: bool) -> Done<()> {
+        let code = insn.code & 0xf0;
+        if code == op::MOV {
+            return self.mov(state, insn, full);
+        }
+        let dst = match state.reg(insn.dst) {
+            Value::None => return Err(Rule::Unset { register: insn.dst }.into()),
+            value => value,
+        };
+        if matches!(code, op::END | op::NEG) {
+            let Value::Scalar(scalar) = dst else {
+                return Err(arithmetic(insn.dst, "negation and byte order"));
+            };
+            let num = match code {
+                op::NEG if full => Number::apply(Op::Sub, &Number::constant(0), &scalar.num),
+                op::NEG => Number::apply_low(Op::Sub, &Number::constant(0), &scalar.num),
+                _ => byte_order(insn, &scalar.num, full),
+            };
+            state.set(insn.dst, Value::Scalar(Scalar { node: scalar.node, ..Scalar::new(num) }));
+            return Ok(());
+        }
+        let src = self.operand(state, insn)?;
+        let Some(operation) = operation(code, insn.off) else {
+            return Err(Rule::Instruction { code: insn.code }.into());
+        };
+        let result = match (dst, src) {
+            (Value::Scalar(a), Value::Scalar(b)) => {
+                if let Some(done) = self.extension(state, insn, &a, full) {
+                    state.set(insn.dst, Value::Scalar(done));
+                    return Ok(());
+                }
+                Value::Scalar(self.compute(operation, &a, &b, full))
+            }
+            (Value::Pointer(pointer), Value::Scalar(by)) | (Value::Scalar(by), Value::Pointer(pointer)) => {
+                let turned = matches!(dst, Value::Scalar(_));
+                Value::Pointer(self.displace(insn, operation, pointer, by, full, turned)?)
+            }
+            (Value::Pointer(a), Value::Pointer(b)) => {
+                // The distance of two places in one object is no address.
+                if !(full
+                    && operation == Op::Sub
+                    && a.null == 0
+                    && b.null == 0
+                    && a.kind == b.kind
+                    && a.object == b.object)
+                {
+                    return Err(arithmetic(insn.dst, "another pointer"));
+                }
+                let node = self.marks.join(a.off.node, b.off.node);
+                let num = match a.kind {
+                    // Which record or slice is not known, only that it is one of a kind.
+                    Kind::Stack(_) | Kind::Argument(_) => Number::apply(Op::Sub, &a.off.num, &b.off.num),
+                    _ => return Err(arithmetic(insn.dst, "another pointer")),
+                };
+                Value::Scalar(Scalar { node, ..Scalar::new(num) })
+            }
+            _ => return Err(Rule::Unset { register: insn.src }.into()),
+        };
+        state.set(insn.dst, result);
+        Ok(())
+    }
+
+    /// `r <<= 32; r >>= 32` is how code for old processors extends 32 bits: taken as one, so that the number stays
+    /// linked with what it was copied from.
+    fn extension(&mut self, state: &mut State, insn: Insn, a: &Scalar, full: bool) -> Option<Scalar> {
+        if !full || insn.code != op::ALU64 | op::LSH || insn.imm != 32 {
+            return None;
+        }
+        let next = *self.program.insns.get(state.pc + 1)?;
+        if self.flow.meets[state.pc + 1] || next.dst != insn.dst || next.imm != 32 {
+            return None;
+        }
+        let unsigned = match next.code {
+            code if code == op::ALU64 | op::RSH => true,
+            code if code == op::ALU64 | op::ARSH => false,
+            _ => return None,
+        };
+        self.processed += 1;
+        self.reached[state.pc + 1] = true;
+        state.insns += 1;
+        state.since += 1;
+        state.pc += 1;
+        if unsigned {
+            return Some(truncated(a));
+        }
+        let num = a.num.sign_extend(32);
+        Some(if num == a.num { *a } else { Scalar { node: a.node, half: a.half, ..Scalar::new(num) } })
+    }
+
+    fn compute(&mut self, operation: Op, a: &Scalar, b: &Scalar, full: bool) -> Scalar {
+        let num = if full {
+            match (a.value(), b.value(), operation) {
+                // Of the same number: nothing is left, and that is known.
+                _ if operation == Op::Sub && a.id != 0 && a.id == b.id => {
+                    Number::constant(a.delta.wrapping_sub(b.delta))
+                }
+                _ => Number::apply(operation, &a.num, &b.num),
+            }
+        } else {
+            Number::apply_low(operation, &a.num, &b.num)
+        };
+        let node = self.marks.join(a.node, b.node);
+        let mut result = Scalar { node, ..Scalar::new(num) };
+        // Adding a constant keeps the link.
+        if let (true, Some(by), Op::Add | Op::Sub) = (full && a.id != 0, b.value(), operation) {
+            // A constant that only this path has is a fact like any other.
+            self.marks.mark(b.node);
+            result.id = a.id;
+            result.delta =
+                if operation == Op::Add { a.delta.wrapping_add(by) } else { a.delta.wrapping_sub(by) };
+        }
+        if num.value().is_some() {
+            (result.id, result.delta) = (0, 0);
+        }
+        result
+    }
+
+    fn mov(&mut self, state: &mut State, insn: Insn, full: bool) -> Done<()> {
+        let value = self.operand(state, insn)?;
+        let value = match value {
+            Value::Scalar(scalar) if insn.code & op::X == 0 => {
+                Value::Scalar(if full { scalar } else { truncated(&scalar) })
+            }
+            Value::Scalar(_) if insn.off == 0 => {
+                self.link(state, insn.src);
+                let Value::Scalar(scalar) = state.reg(insn.src) else {
+                    return Err(Rule::Unset { register: insn.src }.into());
+                };
+                Value::Scalar(if full { scalar } else { truncated(&scalar) })
+            }
+            Value::Scalar(scalar) => {
+                let bits = insn.off as u32;
+                let num = if full { scalar.num.sign_extend(bits) } else { scalar.num.sign_extend_low(bits) };
+                if num == scalar.num {
+                    Value::Scalar(scalar)
+                } else {
+                    let half = if full && bits == 32 { scalar.half } else { 0 };
+                    Value::Scalar(Scalar { node: scalar.node, half, ..Scalar::new(num) })
+                }
+            }
+            Value::Pointer(pointer) => {
+                if !full || insn.off != 0 {
+                    return Err(arithmetic(insn.src, "a move of 32 bits"));
+                }
+                Value::Pointer(pointer)
+            }
+            Value::None => return Err(Rule::Unset { register: insn.src }.into()),
+        };
+        state.set(insn.dst, value);
+        Ok(())
+    }
+
+    /// Gives the number in a register names, for copies to share.
+    fn link(&mut self, state: &mut State, register: u8) {
+        if let Value::Scalar(mut scalar) = state.reg(register)
+            && scalar.value().is_none()
+        {
+            if scalar.id == 0 {
+                (scalar.id, scalar.delta) = (self.fresh(), 0);
+            }
+            if scalar.half == 0 {
+                scalar.half = self.fresh();
+            }
+            state.set(register, Value::Scalar(scalar));
+        }
+    }
+
+    /// Pointer and number.
+    fn displace(
+        &mut self,
+        insn: Insn,
+        operation: Op,
+        pointer: Pointer,
+        by: Scalar,
+        full: bool,
+        turned: bool,
+    ) -> Done<Pointer> {
+        let kind = pointer.kind.c_name();
+        if !full {
+            return Err(arithmetic(insn.dst, "32 bits"));
+        }
+        if !(operation == Op::Add || operation == Op::Sub && !turned) {
+            return Err(arithmetic(insn.dst, "an operator other than addition and subtraction"));
+        }
+        if pointer.null != 0 {
+            return Err(Rule::NullArithmetic { register: insn.dst, kind }.into());
+        }
+        if matches!(pointer.kind, Kind::Map(_) | Kind::Function(_) | Kind::Buffer(_)) && by.value() != Some(0)
+        {
+            return Err(arithmetic(insn.dst, "a handle"));
+        }
+        let range = &by.num.full;
+        if range.smin < -MOST_OFFSET || range.smax > MOST_OFFSET {
+            return Err(Rule::Unbounded { kind }.into());
+        }
+        self.marks.mark(by.node);
+        let num = Number::apply(operation, &pointer.off.num, &by.num);
+        if num.full.smin < -MOST_OFFSET || num.full.smax > MOST_OFFSET {
+            return Err(Rule::Unbounded { kind }.into());
+        }
+        Ok(Pointer { off: Scalar::new(num), ..pointer })
+    }
+
+    fn atomics(&mut self, state: &mut State, insn: Insn) -> Done<()> {
+        let width = width(insn);
+        if insn.imm == op::LOAD_ACQ {
+            let old = self.atomic(state, insn.src, insn.off, width, Access::Read)?;
+            state.set(insn.dst, Value::Scalar(old));
+            return Ok(());
+        }
+        for register in [Some(insn.src), (insn.imm == op::CMPXCHG).then_some(0)].into_iter().flatten() {
+            match state.reg(register) {
+                Value::Scalar(_) => {}
+                Value::None => return Err(Rule::Unset { register }.into()),
+                Value::Pointer(_) => return Err(Rule::Leak { register, to: "an atomic operation" }.into()),
+            }
+        }
+        let old = self.atomic(state, insn.dst, insn.off, width, Access::ReadWrite)?;
+        if insn.imm == op::CMPXCHG {
+            state.set(0, Value::Scalar(old));
+        } else if insn.imm & op::FETCH != 0 && insn.imm != op::STORE_REL {
+            state.set(insn.src, Value::Scalar(old));
+        }
+        Ok(())
+    }
+
+    fn jump(&mut self, state: &mut State, insn: Insn) -> Done<Next> {
+        let pc = state.pc;
+        let target = || {
+            crate::validate::target(pc, insn).and_then(|to| usize::try_from(to).ok()).unwrap_or(usize::MAX)
+        };
+        match insn.code {
+            op::GOTO | op::GOTOL => {
+                state.pc = target();
+                // Loops without a branch are loops as well.
+                state.jumps += 1;
+                Ok(Next::On)
+            }
+            op::CALL_IMM if insn.src == pseudo::CALL_LOCAL => {
+                self.enter(state, target(), Entered::Call, pc)?;
+                for register in 1..=5 {
+                    let value = state.frames[state.frames.len() - 2].regs[register];
+                    state.set(register as u8, value);
+                }
+                let caller = state.frames.len() - 2;
+                state.frames[caller].regs[..6].fill(Value::None);
+                Ok(Next::On)
+            }
+            op::CALL_IMM => self.call(state, insn),
+            op::EXIT_INSN => self.leave(state),
+            op::MAY_GOTO => {
+                // The way out first: what matters there is then known when rounds are compared.
+                state.rounds += 1;
+                let mut on = state.clone();
+                on.pc += 1;
+                self.joined = true;
+                self.fork(on, false, pc)?;
+                self.note(state, pc, true);
+                state.pc = target();
+                Ok(Next::On)
+            }
+            op::GOTOX => self.jump_table(state, insn),
+            _ => self.branch(state, insn, target()),
+        }
+    }
+
+    /// An indirect jump: to any place in the tables of the function. That the register holds one of them is checked
+    /// when the program runs.
+    fn jump_table(&mut self, state: &mut State, insn: Insn) -> Done<Next> {
+        let pc = state.pc;
+        let Value::Scalar(scalar) = state.reg(insn.dst) else {
+            return Err(Rule::JumpTable { register: insn.dst }.into());
+        };
+        self.marks.mark(scalar.node);
+        let function = self.program.function(pc).map_or(0, |function| function.start);
+        let tables = self.program.jump_tables.iter().filter(|table| table.function == function);
+        let mut targets: Vec<usize> = tables.flat_map(|table| table.targets.iter().copied()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets.retain(|&to| scalar.num.contains(to as u64));
+        let Some(last) = targets.pop() else {
+            return Err(Rule::JumpTable { register: insn.dst }.into());
+        };
+        for to in targets {
+            let mut other = state.clone();
+            other.pc = to;
+            self.fork(other, true, pc)?;
+        }
+        self.note(state, pc, true);
+        state.pc = last;
+        Ok(Next::On)
+    }
+
+    /// A frame for a function.
+    pub(super) fn enter(&mut self, state: &mut State, to: usize, entered: Entered, call: usize) -> Done<()> {
+        if !state.can_enter() {
+            return Err(Rule::TooDeep { limit: MAX_FRAMES }.into());
+        }
+        let depth = state.frames.len();
+        self.deepest = self.deepest.max(depth + 1);
+        state.frames.push(Frame::new(depth, call, entered));
+        state.pc = to;
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, state: &mut State) -> Done<Next> {
+        let result = match state.reg(0) {
+            Value::Pointer(pointer) if matches!(pointer.kind, Kind::Stack(depth) if usize::from(depth) + 1 == state.frames.len()) =>
+            {
+                return Err(Rule::Dangling { what: "return stack pointer to the caller" }.into());
+            }
+            value => value,
+        };
+        if state.frames.len() == 1 {
+            return self.finish(state, result);
+        }
+        // What the frame holds on its own stack must not outlive it.
+        let frame = &state.frames[state.frames.len() - 1];
+        if frame.slots.iter().any(|entry| {
+            matches!(&entry.slot, super::state::Slot::Iter { .. })
+                || matches!(&entry.slot, super::state::Slot::Dynptr { state, .. } if state.reference != 0)
+        }) {
+            return Err(Rule::Unreleased { what: "an iterator or a record of the function that ends" }.into());
+        }
+        let (call, entered) = (frame.call, frame.entered);
+        let gone: Vec<_> = frame
+            .slots
+            .iter()
+            .filter_map(|entry| match &entry.slot {
+                super::state::Slot::Dynptr { state, .. } => Some(state.id),
+                _ => None,
+            })
+            .collect();
+        state.frames.pop();
+        if !gone.is_empty() {
+            state.each(|value| {
+                if matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) if gone.contains(dynptr)) {
+                    *value = Value::None;
+                }
+            });
+        }
+        match entered {
+            Entered::Call => {
+                state.set(0, result);
+                state.pc = call + 1;
+            }
+            Entered::Callback(_) => {
+                let Value::Scalar(scalar) = result else {
+                    return Err(Rule::Unset { register: 0 }.into());
+                };
+                self.marks.mark(scalar.node);
+                if scalar.num.full.smin < 0 || scalar.num.full.smax > 1 {
+                    return Err(Rule::Return { at: "callback return", min: 0, max: 1 }.into());
+                }
+                // Once more, or on.
+                state.pc = call;
+                state.rounds += 1;
+            }
+        }
+        Ok(Next::On)
+    }
+
+    /// The end of the program.
+    fn finish(&mut self, state: &mut State, result: Value) -> Done<Next> {
+        match result {
+            Value::Scalar(_) => {}
+            Value::None => return Err(Rule::Unset { register: 0 }.into()),
+            Value::Pointer(_) => return Err(Rule::Leak { register: 0, to: "the return value" }.into()),
+        }
+        if state.lock.is_some() {
+            return Err(Rule::Locked { what: "the end of the program" }.into());
+        }
+        if !state.references.is_empty() {
+            return Err(Rule::Unreleased { what: "a ring-buffer record or an iterator" }.into());
+        }
+        Ok(Next::End)
+    }
+
+    fn branch(&mut self, state: &mut State, insn: Insn, target: usize) -> Done<Next> {
+        let pc = state.pc;
+        let a = match state.reg(insn.dst) {
+            Value::None => return Err(Rule::Unset { register: insn.dst }.into()),
+            value => value,
+        };
+        let b = self.operand(state, insn)?;
+        let low = insn.class() == op::JMP32;
+        let Some(cond) = condition(insn.code & 0xf0) else {
+            return Err(Rule::Instruction { code: insn.code }.into());
+        };
+        let register = (insn.code & op::X != 0).then_some(insn.src);
+        let (mut taken, mut on) = (state.clone(), None);
+        let (may, may_not) = match (a, b) {
+            (Value::Scalar(x), Value::Scalar(y)) => {
+                let yes = Number::when(cond, &x.num, &y.num, low);
+                let no = Number::when(cond.negated(), &x.num, &y.num, low);
+                let mut may = yes.is_some();
+                if let Some((p, q)) = yes {
+                    may = self.learn(&mut taken, insn.dst, x, p, y)
+                        && register.is_none_or(|r| self.learn(&mut taken, r, y, q, x));
+                }
+                let mut may_not = no.is_some();
+                if let Some((p, q)) = no {
+                    may_not = self.learn(state, insn.dst, x, p, y)
+                        && register.is_none_or(|r| self.learn(state, r, y, q, x));
+                }
+                if may != may_not {
+                    // It was decided, so the numbers matter.
+                    self.marks.mark(x.node);
+                    self.marks.mark(y.node);
+                }
+                (may, may_not)
+            }
+            (Value::Pointer(pointer), Value::Scalar(number)) if !low && number.value() == Some(0) => {
+                let is_null = matches!(cond, Cond::Eq | Cond::Le);
+                let is_not = matches!(cond, Cond::Ne | Cond::Gt);
+                self.marks.mark(number.node);
+                if !is_null && !is_not {
+                    (true, true)
+                } else if pointer.null == 0 {
+                    (is_not, is_null)
+                } else {
+                    self.resolve(&mut taken, pointer.null, is_null);
+                    self.resolve(state, pointer.null, is_not);
+                    (true, true)
+                }
+            }
+            (Value::Pointer(p), Value::Pointer(q)) if !low && matches!(cond, Cond::Eq | Cond::Ne) => {
+                // One that is not null makes one that may be, if they are the same, not null.
+                let same = if cond == Cond::Eq { &mut taken } else { &mut *state };
+                match (p.null, q.null) {
+                    (0, null) | (null, 0) if null != 0 && p.kind == q.kind => self.resolve(same, null, false),
+                    _ => {}
+                }
+                (true, true)
+            }
+            _ => (true, true),
+        };
+        if may {
+            taken.pc = target;
+            if may_not {
+                on = Some(taken);
+            } else {
+                *state = taken;
+                state.jumps += 1;
+                return Ok(Next::On);
+            }
+        } else if !may_not {
+            // A contradiction between linked numbers: nothing comes here.
+            return Ok(Next::End);
+        }
+        state.pc = pc + 1;
+        if let Some(mut taken) = on {
+            // Ways out of loops first, so that few are waiting.
+            let leaves = self.flow.leaves[pc];
+            if leaves {
+                std::mem::swap(state, &mut taken);
+            }
+            self.fork(taken, !leaves, pc)?;
+            self.note(state, pc, leaves);
+        } else {
+            state.jumps += 1;
+        }
+        Ok(Next::On)
+    }
+
+    /// A number was learned more of, by comparing it with `other`: so were those linked with it. Whether that can be.
+    fn learn(&mut self, state: &mut State, register: u8, old: Scalar, num: Number, other: Scalar) -> bool {
+        if num == old.num {
+            return true;
+        }
+        let node = self.marks.join(old.node, other.node);
+        let learned = Scalar { num, node, ..old };
+        state.set(register, Value::Scalar(learned));
+        if old.id == 0 && old.half == 0 {
+            return true;
+        }
+        let mut possible = true;
+        let marks = &mut self.marks;
+        state.each_scalar(|scalar| {
+            let known = if old.id != 0 && scalar.id == old.id {
+                let by = Number::constant(scalar.delta.wrapping_sub(old.delta));
+                scalar.num.intersect(&Number::apply(Op::Add, &num, &by))
+            } else if old.half != 0 && scalar.half == old.half {
+                let half = Number { low: num.low, ..Number::ANY };
+                scalar.num.intersect(&half)
+            } else {
+                return;
+            };
+            match known {
+                Some(known) if known != scalar.num => {
+                    scalar.num = known;
+                    scalar.node = marks.join(scalar.node, node);
+                }
+                Some(_) => {}
+                None => possible = false,
+            }
+        });
+        if !possible {
+            // What decided is what both are made of.
+            self.marks.mark(node);
+        }
+        possible
+    }
+
+    /// Pointers that are null together are, or are not.
+    pub(super) fn resolve(&mut self, state: &mut State, null: u32, is_null: bool) {
+        let mut references = Vec::new();
+        state.each(|value| {
+            if let Value::Pointer(pointer) = value
+                && pointer.null == null
+            {
+                if is_null {
+                    if let Kind::Record { reference, .. } = pointer.kind {
+                        references.push(reference);
+                    }
+                    *value = Value::constant(0);
+                } else {
+                    pointer.null = 0;
+                }
+            }
+        });
+        state.references.retain(|held| !references.contains(held));
+    }
+}
+
+/// The lower half, keeping links where they hold.
+fn truncated(scalar: &Scalar) -> Scalar {
+    if scalar.num.full.umax <= u64::from(u32::MAX) {
+        return *scalar;
+    }
+    Scalar { node: scalar.node, half: scalar.half, ..Scalar::new(scalar.num.truncate()) }
+}
+
+fn arithmetic(register: u8, what: &'static str) -> Box<Rule> {
+    Rule::Arithmetic { register, what }.into()
+}
+
+fn operation(code: u8, variant: i16) -> Option<Op> {
+    Some(match (code, variant) {
+        (op::ADD, 0) => Op::Add,
+        (op::SUB, 0) => Op::Sub,
+        (op::MUL, 0) => Op::Mul,
+        (op::DIV, 0) => Op::Div,
+        (op::DIV, 1) => Op::Sdiv,
+        (op::MOD, 0) => Op::Mod,
+        (op::MOD, 1) => Op::Smod,
+        (op::OR, 0) => Op::Or,
+        (op::AND, 0) => Op::And,
+        (op::XOR, 0) => Op::Xor,
+        (op::LSH, 0) => Op::Lsh,
+        (op::RSH, 0) => Op::Rsh,
+        (op::ARSH, 0) => Op::Arsh,
+        _ => return None,
+    })
+}
+
+/// Byte order: `le` cuts, `be` and `bswap` turn bytes around.
+fn byte_order(insn: Insn, num: &Number, full: bool) -> Number {
+    let bits = insn.imm as u32;
+    let turns = full || insn.code & op::X != 0;
+    match num.value() {
+        Some(value) => {
+            let value = if turns { value.swap_bytes() >> (64 - bits.clamp(16, 64)) } else { value };
+            Number::constant(if bits >= 64 { value } else { value & ((1 << bits) - 1) })
+        }
+        None if turns => Number::ANY.zero_extend(bits),
+        None => num.zero_extend(bits),
+    }
+}
+
+fn condition(code: u8) -> Option<Cond> {
+    Some(match code {
+        op::JEQ => Cond::Eq,
+        op::JNE => Cond::Ne,
+        op::JGT => Cond::Gt,
+        op::JGE => Cond::Ge,
+        op::JLT => Cond::Lt,
+        op::JLE => Cond::Le,
+        op::JSGT => Cond::Sgt,
+        op::JSGE => Cond::Sge,
+        op::JSLT => Cond::Slt,
+        op::JSLE => Cond::Sle,
+        op::JSET => Cond::Set,
+        _ => return None,
+    })
+}
+
+fn width(insn: Insn) -> Width {
+    match insn.code & 0x18 {
+        op::B => Width::B,
+        op::H => Width::H,
+        op::W => Width::W,
+        _ => Width::DW,
+    }
+}
