@@ -32,7 +32,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 use crate::program::Program;
 use crate::validate::{self, InsnError};
-use crate::verify::Verified;
+use crate::verify::{Given, Verified};
 
 mod alu;
 mod calls;
@@ -107,6 +107,7 @@ pub enum CompileError {
 /// A compiled program. It keeps the program and its code.
 pub struct Compiled {
     program: Arc<Program>,
+    given: Given,
     code: Code,
     /// Where in the code the first function is entered.
     entry: usize,
@@ -144,6 +145,11 @@ impl Compiled {
     /// The program.
     pub fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    /// What the program was proved for, and so may be run with.
+    pub(crate) fn given(&self) -> &Given {
+        &self.given
     }
 
     /// The machine code.
@@ -250,7 +256,8 @@ pub fn compile(verified: &Verified) -> Result<Compiled, CompileError> {
     linker.link()?;
     let entry = functions.first().and_then(|function| function.entry).unwrap_or_default();
     let code = Code::new(&linker.code)?;
-    Ok(Compiled { program: Arc::clone(program), code, entry, functions, slots: linker.slots })
+    let given = verified.given().clone();
+    Ok(Compiled { program: Arc::clone(program), given, code, entry, functions, slots: linker.slots })
 }
 
 /// Makes code of functions, one after the other.

@@ -16,11 +16,13 @@ use super::keep::Keep;
 use super::machine::Machine;
 use super::memory::{Local, Tables, handle};
 use super::{Arg, FRAME_SIZE, FRAME_STRIDE, Fault, FaultKind, MAX_FRAMES, Outcome, Worker};
-use crate::contract::{ArgKind, Callable};
+use crate::contract::{ArgKind, ArgType, Callable};
 use crate::host::Host;
 use crate::jit::Compiled;
 use crate::maps::Map;
+use crate::mem::{Access, Window};
 use crate::program::Program;
+use crate::verify::Given;
 
 /// `may_goto` jumps once only this part of the budget is left, as in the interpreter.
 const RESERVE: i64 = 8;
@@ -298,9 +300,36 @@ pub(crate) fn function_handle(slot: u32) -> u64 {
     handle::make(handle::FUNCTION, slot)
 }
 
+/// The first argument that is not what a program was proved for, from 0.
+#[inline]
+fn misfit(given: &Given, args: &[Arg<'_>]) -> Option<usize> {
+    let types = match given {
+        Given::Context(types) => types,
+        Given::Memory(_) => return Some(0),
+        #[cfg(test)]
+        Given::Anything => return None,
+    };
+    let fits = |(arg, ty): (&Arg<'_>, &ArgType)| match (arg, ty) {
+        (Arg::Mem(window), ArgType::Struct { size, access, .. }) => {
+            window.len() >= *size && window.allows(*access)
+        }
+        (Arg::Buffer(_), ArgType::Buffer { .. }) => true,
+        _ => false,
+    };
+    let misfit = args.iter().zip(types).position(|pair| !fits(pair));
+    misfit.or_else(|| (args.len() != types.len()).then_some(args.len().min(types.len())))
+}
+
+#[cold]
+fn refused(compiled: &Compiled, arg: usize) -> Outcome {
+    let kind = FaultKind::Given { arg: arg + 1 };
+    Outcome { result: Err(Fault::at(compiled.program(), 0, kind)), insns: 0 }
+}
+
 impl Worker {
     /// As [`Worker::run`], with a compiled program. Of instructions, only those in loops that may be long
-    /// take from the budget.
+    /// take from the budget. The arguments are what the program was proved for, or it is not run
+    /// ([`FaultKind::Given`]).
     pub fn run_compiled<'r>(
         &'r mut self,
         compiled: &'r Compiled,
@@ -308,6 +337,9 @@ impl Worker {
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
+        if let Some(arg) = misfit(compiled.given(), args) {
+            return refused(compiled, arg);
+        }
         self.context.clear();
         self.context.extend(args.iter().map(|arg| Cell::new(register(arg))));
         let context = self.context.as_ptr() as u64;
@@ -315,14 +347,19 @@ impl Worker {
     }
 
     /// As [`Worker::run_raw`], with a compiled program.
-    #[cfg(test)]
-    pub(crate) fn run_compiled_raw<'r>(
+    pub fn run_compiled_raw<'r>(
         &'r mut self,
         compiled: &'r Compiled,
-        memory: crate::mem::Window<'r>,
+        memory: Window<'r>,
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
+        match *compiled.given() {
+            Given::Memory(size) if memory.len() == size as usize && memory.allows(Access::ReadWrite) => {}
+            #[cfg(test)]
+            Given::Anything => {}
+            _ => return refused(compiled, 0),
+        }
         self.context.clear();
         let registers = [memory.addr(), memory.len() as u64];
         self.enter(compiled, &[Arg::Mem(memory)], registers, host, budget)

@@ -153,6 +153,13 @@ pub enum FaultKind {
         /// Number of the argument, from 1.
         arg: u8,
     },
+    /// A compiled program was to be run with an argument it was not proved for, or with too many or too few.
+    /// Not the program's fault.
+    #[error("argument {arg} of the run is not what the program was proved for")]
+    Given {
+        /// Number of the argument, from 1.
+        arg: usize,
+    },
     /// A call of something that may not be called while the run holds a spin lock.
     #[error("function calls are not allowed while holding a lock")]
     Locked,

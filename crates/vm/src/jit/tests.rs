@@ -22,7 +22,7 @@ use crate::insn::{Insn, op, pseudo};
 use crate::interp::{Arg, DEFAULT_BUDGET, FaultKind, Outcome, Worker};
 use crate::program::{Function, Program};
 use crate::validate;
-use crate::verify::{Facts, unproved};
+use crate::verify::{Facts, Given, unproved};
 
 /// A host that keeps what is printed.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ fn compiled(program: &Arc<Program>) -> Compiled {
 }
 
 fn compiled_with(program: &Arc<Program>, facts: Facts) -> Result<Compiled, CompileError> {
-    compile(&unproved(Arc::clone(program), facts))
+    compile(&unproved(Arc::clone(program), Given::Anything, facts))
 }
 
 /// Runs compiled code with arguments.

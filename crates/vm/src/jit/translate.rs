@@ -516,14 +516,9 @@ impl Translator<'_, '_> {
         self.b.set_cold_block(wrong);
         let place = self.register(insn.dst);
         switch.emit(&mut self.b, place, wrong);
-        let left = self.left();
         for (edge, target, to) in edges {
             self.b.switch_to_block(edge);
             self.b.seal_block(edge);
-            // Each way pays from what was left before the jump.
-            if let Some(fuel) = self.fuel {
-                self.b.def_var(fuel, left);
-            }
             self.charged_jump(self.shape.loop_cost(target, slot), slot, to);
         }
         self.b.switch_to_block(wrong);

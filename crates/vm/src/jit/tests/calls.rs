@@ -6,9 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::contract::{ArgKind, Callable, Effects, RetKind};
+use crate::contract::{ArgKind, ArgType, Callable, Effects, RetKind};
 use crate::interp::{Call, MAX_FRAMES};
-use crate::mem::{Width, Window};
+use crate::maps::{Map, MapKind, MapSpec};
+use crate::mem::{Access, Width, Window};
+use crate::program::{JumpTable, Missing, Poison};
+use crate::verify::{Entry, Limits, verify};
 
 #[test]
 fn functions_keep_the_callers_registers_and_frame() {
@@ -384,4 +387,211 @@ fn memory_of_dropped_code_is_used_again() {
     let addr = compiled(&program).addr();
     let again = (0..1000).any(|_| compiled(&program).addr() == addr);
     assert!(again);
+}
+
+#[test]
+fn programs_are_run_with_what_they_were_proved_for() {
+    let program = linked(asm("r1 = *(u64 *)(r1 + 0)\nr0 = *(u64 *)(r1 + 8)\nexit"));
+    let one = [ArgType::Struct { name: "one", size: 16, access: Access::ReadWrite }];
+    let verified = verify(&program, Entry::Context(&one), Limits::default()).unwrap();
+    let proved = compile(&verified).unwrap();
+    let bytes: Vec<Cell<u8>> = (0..17).map(Cell::new).collect();
+    let window = Window::from_cells(&bytes);
+    assert_eq!(run(&proved, &[Arg::Mem(window)]), Ok(0x0f0e_0d0c_0b0a_0908));
+    let short = Arg::Mem(window.sub(0, 15).unwrap());
+    for args in [&[short][..], &[Arg::Mem(window.read_only())], &[Arg::Buffer(0)], &[Arg::Scalar(1)], &[]] {
+        assert_eq!(run(&proved, args), Err(FaultKind::Given { arg: 1 }), "{args:?}");
+    }
+    assert_eq!(run(&proved, &[Arg::Mem(window); 2]), Err(FaultKind::Given { arg: 2 }));
+    let outcome = Worker::new(0).run_compiled_raw(&proved, window, &mut TestHost::default(), 1000);
+    assert_eq!(outcome.result.unwrap_err().kind, FaultKind::Given { arg: 1 });
+
+    let program = linked(asm("r0 = *(u64 *)(r1 + 8)\nexit"));
+    let verified = verify(&program, Entry::Memory { size: 16 }, Limits::default()).unwrap();
+    let proved = compile(&verified).unwrap();
+    let raw = |window| Worker::new(0).run_compiled_raw(&proved, window, &mut TestHost::default(), 1000);
+    assert!(raw(window.sub(0, 16).unwrap()).result.is_ok());
+    assert!(raw(window).result.is_err());
+    assert!(raw(window.sub(0, 8).unwrap()).result.is_err());
+    assert_eq!(run(&proved, &[Arg::Mem(window)]), Err(FaultKind::Given { arg: 1 }));
+}
+
+#[test]
+fn callbacks_are_called_in_frames_of_their_own() {
+    // Adds the index to what the context points to, and ends at 5.
+    let loops = |count: u64, inside: &str| {
+        linked(asm(&format!(
+            "
+        *(u64 *)(r10 - 8) = 100
+        r1 = {count}
+        r2 = func f ll
+        r3 = r10
+        r3 += -8
+        r4 = 0
+        call 181
+        r0 *= 1000
+        r1 = *(u64 *)(r10 - 8)
+        r0 += r1
+        exit
+    f:  r3 = *(u64 *)(r10 - 8)
+        *(u64 *)(r10 - 8) = 7
+        r4 = *(u64 *)(r2 + 0)
+        r4 += r1
+        r4 += r3
+        *(u64 *)(r2 + 0) = r4
+        r6 = r1
+        {inside}
+        r0 = 0
+        if r6 != 5 goto on
+        r0 = 1
+    on: exit"
+        )))
+    };
+    for count in [0, 1, 4, 10] {
+        exec(loops(count, "call 8").insns.clone());
+    }
+    // Each round costs something.
+    let program = linked(asm("
+        r1 = 100000
+        r2 = func f ll
+        r3 = 0
+        r4 = 0
+        call 181
+        exit
+    f:  r0 = 0
+        exit"));
+    let compiled = compiled(&program);
+    assert_eq!(run(&compiled, &[]), Ok(100_000));
+    let fault = run_for(&compiled, &[], 1000).result.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Budget { budget: 1000 });
+}
+
+#[test]
+fn callbacks_that_go_wrong_end_the_run() {
+    for how in [1, 2] {
+        let text = format!(
+            "r1 = 3\nr2 = func f ll\nr3 = 0\nr4 = 0\ncall 181\nexit\nf: r1 = {how}\ncall kfunc#0\nr0 = 0\nexit"
+        );
+        let program = whole(crate::build::program_with(asm(&text), Vec::new(), vec![&FAILING]));
+        let compiled = compiled(&program);
+        let result = catch_unwind(AssertUnwindSafe(|| run_for(&compiled, &[], 1000).result));
+        match result {
+            Ok(result) => {
+                let fault = result.unwrap_err();
+                assert_eq!((fault.kind, fault.slot), (FaultKind::TooManySlices { limit: 3 }, 8));
+                assert_eq!(how, 1);
+            }
+            Err(_) => assert_eq!(how, 2),
+        }
+    }
+    // A callback in a callback, until there are no frames left.
+    let text = "r1 = 1\nr2 = func f ll\nr3 = 0\nr4 = 0\ncall 181\nexit\n\
+                f: r1 = 1\nr2 = func f ll\nr3 = 0\nr4 = 0\ncall 181\nr0 = 0\nexit";
+    let program = linked(asm(text));
+    let expected = Worker::new(0).run(&program, &[], &mut TestHost::default(), DEFAULT_BUDGET).result;
+    let got = run_for(&compiled(&program), &[], DEFAULT_BUDGET).result;
+    assert_eq!(got, expected);
+    assert_eq!(got.unwrap_err().kind, FaultKind::TooDeep);
+}
+
+#[test]
+fn elements_of_iterators_lie_in_the_frame() {
+    let by_name = |name: &str| crate::helpers::KFUNCS.iter().find(|kfunc| kfunc.name == name).unwrap();
+    let kfuncs = ["bpf_iter_num_new", "bpf_iter_num_next", "bpf_iter_num_destroy"].map(by_name);
+    let text = "
+        r6 = 0
+        r1 = r10
+        r1 += -8
+        r2 = 3
+        r3 = 10
+        call kfunc#0
+    a:  r1 = r10
+        r1 += -8
+        call kfunc#1
+        if r0 == 0 goto b
+        r1 = *(s32 *)(r0 + 0)
+        r6 += r1
+        goto a
+    b:  r1 = r10
+        r1 += -8
+        call kfunc#2
+        r0 = r6
+        exit";
+    let program = whole(crate::build::program_with(asm(text), Vec::new(), kfuncs.to_vec()));
+    let verified = verify(&program, Entry::Context(&[]), Limits::default()).unwrap();
+    assert_eq!(run(&compile(&verified).unwrap(), &[]), Ok(42));
+}
+
+#[test]
+fn instructions_that_need_what_is_missing_end_the_run() {
+    let mut program =
+        crate::build::program(asm("r0 = *(u64 *)(r1 + 0)\nif r0 == 7 goto a\nexit\na: call 8\nexit"));
+    program.insns[3].imm = crate::insn::poison::CORE;
+    program.poisons = vec![Poison { slot: 3, missing: Missing::Core("task".into()) }];
+    let compiled = compiled(&Arc::new(program));
+    assert_eq!(run(&compiled, &[Arg::Scalar(6)]), Ok(6));
+    assert_eq!(run(&compiled, &[Arg::Scalar(7)]), Err(FaultKind::Missing(Missing::Core("task".into()))));
+}
+
+#[test]
+fn indirect_jumps_go_to_what_is_in_the_tables() {
+    let text = "
+        r0 = 0
+        r2 = *(u64 *)(r1 + 0)
+        r3 = *(u64 *)(r1 + 8)
+        gotox r2
+        r0 += 1
+        exit
+        r0 += 10
+        r2 = 4
+        gotox r2
+        r3 += -1
+        if r3 == 0 goto e
+        gotox r2
+    e:  exit";
+    let mut program = crate::build::program(asm(text));
+    program.jump_tables = vec![
+        JumpTable { map: 0, function: 0, targets: vec![4, 6] },
+        JumpTable { map: 0, function: 0, targets: vec![6, 9, 12] },
+    ];
+    let compiled = compiled(&Arc::new(program));
+    let go = |to, rounds| run(&compiled, &[Arg::Scalar(to), Arg::Scalar(rounds)]);
+    assert_eq!((go(4, 0), go(6, 0), go(9, 3), go(12, 0)), (Ok(1), Ok(11), Ok(0), Ok(0)));
+    for target in [0, 5, 7, 13, u64::MAX, 1 << 32 | 4] {
+        assert_eq!(go(target, 0), Err(FaultKind::BadIndirectJump { target }));
+    }
+    let fault = run_for(&compiled, &[Arg::Scalar(9), Arg::Scalar(0)], 1000).result.unwrap_err();
+    assert_eq!((fault.kind, fault.slot), (FaultKind::Budget { budget: 1000 }, 11));
+}
+
+#[test]
+fn another_program_goes_on_in_place_of_a_function() {
+    let programs = Map::new(MapSpec::new("next", MapKind::ProgArray, 4, 4, 4), 1).unwrap();
+    let next =
+        whole(crate::build::program(asm("r0 = *(u64 *)(r1 + 0)\n*(u64 *)(r10 - 8) = 9\nr0 += 1000\nexit")));
+    let wrong = whole(crate::build::program(asm("r1 = 0\nr0 = *(u64 *)(r1 + 0)\nexit")));
+    programs.set_program(0, next).unwrap();
+    programs.set_program(1, wrong).unwrap();
+    // In the entry, in a function, and in a callback.
+    for (text, results) in [
+        ("r6 = r1\nr2 = map[0] ll\nr3 = *(u64 *)(r1 + 8)\ncall 12\nr0 = 3\nexit", [1005, 3]),
+        (
+            "*(u64 *)(r10 - 8) = 1\ncall f\nr1 = *(u64 *)(r10 - 8)\nr0 += r1\nexit\n\
+             f: r2 = map[0] ll\nr3 = *(u64 *)(r1 + 8)\ncall 12\nr0 = 3\nexit",
+            [1006, 4],
+        ),
+    ] {
+        let program = whole(crate::build::program_with(asm(text), vec![Arc::clone(&programs)], Vec::new()));
+        let compiled = compiled(&program);
+        for (index, expected) in [0, 2].into_iter().zip(results) {
+            let args = [Arg::Scalar(5), Arg::Scalar(index)];
+            assert_eq!(run(&compiled, &args), Ok(expected));
+            let interpreted = Worker::new(0).run(&program, &args, &mut TestHost::default(), 1000).result;
+            assert_eq!(interpreted, Ok(expected));
+        }
+        let args = [Arg::Scalar(5), Arg::Scalar(1)];
+        let interpreted = Worker::new(0).run(&program, &args, &mut TestHost::default(), 1000).result;
+        assert_eq!(run_for(&compiled, &args, 1000).result, interpreted);
+        assert_eq!(interpreted.unwrap_err().kind, FaultKind::Null { addr: 0 });
+    }
 }

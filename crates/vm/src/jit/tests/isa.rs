@@ -260,7 +260,7 @@ fn may_goto_leaves_a_loop_when_little_is_left() {
 #[test]
 fn what_does_not_exist_is_refused() {
     let refused = |insns: Vec<Insn>| {
-        let verified = unproved(Arc::new(crate::build::program(insns)), Facts::default());
+        let verified = unproved(Arc::new(crate::build::program(insns)), Given::Anything, Facts::default());
         compile(&verified).unwrap_err()
     };
     assert!(matches!(refused(code![]), CompileError::Insn(_)));
