@@ -57,15 +57,15 @@ impl Walker<'_> {
             return Err(Rule::Locked { what: "a function call" }.into());
         }
         self.uses.effects |= callee.effects - (Effects::MAP_READ | Effects::MAP_WRITE);
-        if let Some(MapRef::Own(index) | MapRef::Inner(index)) = found.map {
-            if self.program.maps.get(index as usize).is_some() {
-                self.fact(pc, found.map);
-                if callee.effects.contains(Effects::MAP_READ) {
-                    self.uses.map(index, Access::Read, false);
-                }
-                if callee.effects.contains(Effects::MAP_WRITE) {
-                    self.uses.map(index, Access::ReadWrite, false);
-                }
+        if let Some(MapRef::Own(index) | MapRef::Inner(index)) = found.map
+            && self.program.maps.get(index as usize).is_some()
+        {
+            self.fact(pc, found.map);
+            if callee.effects.contains(Effects::MAP_READ) {
+                self.uses.map(index, Access::Read, false);
+            }
+            if callee.effects.contains(Effects::MAP_WRITE) {
+                self.uses.map(index, Access::ReadWrite, false);
             }
         }
         if let Some((callback, function)) = found.callback {

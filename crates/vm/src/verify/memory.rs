@@ -267,7 +267,7 @@ impl<'p> Walker<'p> {
                 }
                 match &halves[at / 4] {
                     Half::Scalar(scalar) if bytes == 4 => Value::Scalar(*scalar),
-                    Half::Scalar(scalar) => Value::Scalar(part(scalar, at % 4, bytes, at % 4 == 0)),
+                    Half::Scalar(scalar) => Value::Scalar(part(scalar, at % 4, bytes, at.is_multiple_of(4))),
                     Half::Bytes(zero) => {
                         let mask = (((1u16 << bytes) - 1) << (at % 4)) as u8;
                         if zero & mask == mask { Value::constant(0) } else { unknown }
@@ -326,7 +326,7 @@ impl<'p> Walker<'p> {
         let zero = matches!(value, Value::Scalar(scalar) if scalar.value() == Some(0));
         match value {
             _ if bytes == 8 => Walker::write_slot(frame, index, Slot::Full(Box::new(value))),
-            Value::Scalar(scalar) if bytes == 4 && at % 4 == 0 => {
+            Value::Scalar(scalar) if bytes == 4 && at.is_multiple_of(4) => {
                 let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
                     scalar
                 } else {

@@ -474,10 +474,10 @@ fn callbacks_that_go_wrong_end_the_run() {
         );
         let program = whole(crate::build::program_with(asm(&text), Vec::new(), vec![&FAILING]));
         let compiled = compiled(&program);
-        let result = catch_unwind(AssertUnwindSafe(|| run_for(&compiled, &[], 1000).result));
+        let result = catch_unwind(AssertUnwindSafe(|| run_for(&compiled, &[], 1000)));
         match result {
-            Ok(result) => {
-                let fault = result.unwrap_err();
+            Ok(outcome) => {
+                let fault = outcome.result.unwrap_err();
                 assert_eq!((fault.kind, fault.slot), (FaultKind::TooManySlices { limit: 3 }, 8));
                 assert_eq!(how, 1);
             }
@@ -593,5 +593,32 @@ fn another_program_goes_on_in_place_of_a_function() {
         let interpreted = Worker::new(0).run(&program, &args, &mut TestHost::default(), 1000).result;
         assert_eq!(run_for(&compiled, &args, 1000).result, interpreted);
         assert_eq!(interpreted.unwrap_err().kind, FaultKind::Null { addr: 0 });
+    }
+}
+
+#[test]
+fn what_another_program_gives_is_not_trusted() {
+    let programs = Map::new(MapSpec::new("next", MapKind::ProgArray, 4, 4, 4), 1).unwrap();
+    let text = |result| {
+        format!(
+            "r6 = r1\ncall f\nr1 = r10\nr1 += -16\nr1 += {result}\nr0 = *(u8 *)(r1 + 0)\nexit\n\
+             f: r2 = map[0] ll\nr3 = 0\ncall 12\nr0 = 3\nexit"
+        )
+    };
+    for (result, accepted) in [("3", true), ("r0", false)] {
+        let maps = vec![Arc::clone(&programs)];
+        let program = whole(crate::build::program_with(asm(&text(result)), maps, Vec::new()));
+        assert_eq!(verify(&program, Entry::Context(&[]), Limits::default()).is_ok(), accepted);
+    }
+}
+
+#[test]
+fn a_thread_may_have_no_value() {
+    let text =
+        "*(u32 *)(r10 - 4) = 0\nr1 = map[0] ll\nr2 = r10\nr2 += -4\ncall 1\nr0 = *(u64 *)(r0 + 0)\nexit";
+    for (kind, accepted) in [(MapKind::Array, true), (MapKind::PerCpuArray, false)] {
+        let map = Map::new(MapSpec::new("m", kind, 4, 8, 1), 2).unwrap();
+        let program = whole(crate::build::program_with(asm(text), vec![map], Vec::new()));
+        assert_eq!(verify(&program, Entry::Context(&[]), Limits::default()).is_ok(), accepted);
     }
 }
