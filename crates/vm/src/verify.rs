@@ -101,6 +101,7 @@ impl Given {
 #[derive(Debug, Clone)]
 pub struct Verified {
     program: Arc<Program>,
+    #[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "only compiled programs rely on it"))]
     given: Given,
     facts: Facts,
     uses: Uses,
