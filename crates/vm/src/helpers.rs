@@ -16,6 +16,9 @@ mod map;
 mod system;
 mod text;
 
+#[cfg(feature = "jit")]
+pub(crate) use map::with_key;
+
 /// Errors helpers return, as negative numbers in R0.
 mod errno {
     pub(super) const EPERM: i32 = 1;

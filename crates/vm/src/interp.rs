@@ -28,6 +28,8 @@ use crate::program::Program;
 
 mod alu;
 mod call;
+#[cfg(feature = "jit")]
+pub(crate) mod compiled;
 mod dynptr;
 mod fault;
 mod keep;
@@ -76,7 +78,7 @@ pub struct Outcome {
     /// R0 at the end, or why the program was stopped.
     pub result: Result<u64, Fault>,
     /// How much of the budget was used: instructions, and one for each 64 bytes of memory a call was
-    /// given.
+    /// given. Of compiled instructions only those in loops count.
     pub insns: u64,
 }
 
@@ -93,8 +95,9 @@ pub struct Worker {
 
 impl Worker {
     /// A worker for one thread. `slot` is the thread's number, from 0: which value of a per-CPU map
-    /// it uses, and what programs get as their processor's number. No two threads that run programs
-    /// at once may have the same.
+    /// it uses, and what programs get as their processor's number. Threads that run programs at once and
+    /// have the same, or one past the slots a map was made with, share a value: their programs' plain
+    /// additions may then get lost.
     pub fn new(slot: usize) -> Worker {
         Worker {
             slot,

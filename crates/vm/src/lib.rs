@@ -10,6 +10,16 @@
 //! [`host::Host`].
 #![deny(unsafe_code)]
 
+// What builds programs is shared with the tests outside of the crate, which know it by this name.
+#[cfg(all(test, feature = "jit"))]
+extern crate self as fuse_bpf_vm;
+
+#[cfg(all(test, feature = "jit"))]
+#[macro_use]
+#[path = "../tests/exec/build.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod build;
+
 pub mod asm;
 pub mod btf;
 pub mod contract;
@@ -18,6 +28,8 @@ pub mod helpers;
 pub mod host;
 pub mod insn;
 pub mod interp;
+#[cfg(feature = "jit")]
+pub mod jit;
 pub mod link;
 pub mod maps;
 pub mod mem;

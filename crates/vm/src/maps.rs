@@ -248,10 +248,14 @@ impl Map {
     }
 
     /// The slot whose values a program running in `slot` uses: those of a map that is not per-CPU are
-    /// everybody's.
+    /// everybody's, and threads past the last slot share those of the others, so that every thread has one.
     #[inline]
     fn own(&self, slot: usize) -> usize {
-        if self.per_cpu { slot } else { 0 }
+        match (self.per_cpu, slot < self.slots) {
+            (false, _) => 0,
+            (true, true) => slot,
+            (true, false) => slot % self.slots,
+        }
     }
 
     fn for_programs<'a>(&self, window: Window<'a>) -> Window<'a> {
@@ -382,9 +386,6 @@ impl Map {
         self.check_key(key)?;
         self.check_value(value.len(), self.spec.value_size as usize)?;
         let slot = self.own(slot);
-        if slot >= self.slots {
-            return Err(MapError::Full);
-        }
         match &self.store {
             Store::Array(array) => array.set(Self::array_index(array, key, mode)?, slot, value, locked),
             Store::Hash(hash) => hash.update(key, Change::Slot(slot, value), mode, locked).map(|_| ()),

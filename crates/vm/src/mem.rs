@@ -2,7 +2,8 @@
 //!
 //! A [`Window`] is a borrowed range with a permission. It can only be made from a Rust borrow that
 //! outlives it, so a load or store inside a window is always sound; the interpreter's checks decide
-//! whether an address lies in one. This is the only module of the crate with `unsafe`.
+//! whether an address lies in one. Compiled code accesses the same memory directly, where the verifier
+//! proved that it may.
 //!
 //! # How memory is accessed
 //!
@@ -135,6 +136,17 @@ impl<'r> Window<'r> {
     pub fn from_shared(words: &'r [AtomicU64], len: usize) -> Self {
         assert!(len <= size_of_val(words), "window longer than its memory");
         Window { ptr: words.as_ptr().cast_mut().cast(), len, kind: Kind::ReadWrite, life: PhantomData }
+    }
+
+    /// `len` bytes at an address, for loads.
+    ///
+    /// # Safety
+    ///
+    /// The bytes must stay readable for `'r`, and be written meanwhile only in ways the module header
+    /// describes.
+    #[cfg(feature = "jit")]
+    pub(crate) unsafe fn from_addr(addr: u64, len: usize) -> Self {
+        Window { ptr: addr as *mut u8, len, kind: Kind::Read, life: PhantomData }
     }
 
     /// The same memory, loads only.

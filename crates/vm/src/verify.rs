@@ -75,10 +75,34 @@ impl Default for Limits {
     }
 }
 
-/// A program that was proved.
+/// What a program was proved for: an [`Entry`] that is kept.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "only compiled programs rely on it"))]
+pub(crate) enum Given {
+    /// Arguments of these types.
+    Context(Box<[ArgType]>),
+    /// So many bytes.
+    Memory(u32),
+    /// For tests of the engines: whatever it is run with.
+    #[cfg(all(test, feature = "jit"))]
+    Anything,
+}
+
+impl Given {
+    fn new(entry: Entry<'_>) -> Given {
+        match entry {
+            Entry::Context(types) => Given::Context(types.into()),
+            Entry::Memory { size } => Given::Memory(size),
+        }
+    }
+}
+
+/// A program that was proved, and for what.
 #[derive(Debug, Clone)]
 pub struct Verified {
     program: Arc<Program>,
+    #[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "only compiled programs rely on it"))]
+    given: Given,
     facts: Facts,
     uses: Uses,
     stats: Stats,
@@ -88,6 +112,12 @@ impl Verified {
     /// The program.
     pub fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    /// What it was proved for.
+    #[cfg(feature = "jit")]
+    pub(crate) fn given(&self) -> &Given {
+        &self.given
     }
 
     /// What was found of its instructions.
@@ -104,6 +134,12 @@ impl Verified {
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
+}
+
+/// For tests of the engines: a program as if it had been proved, and what is to be believed of it.
+#[cfg(all(test, feature = "jit"))]
+pub(crate) fn unproved(program: Arc<Program>, given: Given, facts: Facts) -> Verified {
+    Verified { program, given, facts, uses: Uses::default(), stats: Stats::default() }
 }
 
 /// What holds of single instructions on every path, for the compiler.
@@ -147,5 +183,5 @@ pub fn verify(program: &Arc<Program>, entry: Entry<'_>, limits: Limits) -> Resul
     };
     let maps = walker.calls.iter().filter_map(|(&slot, &map)| map.map(|map| (slot, map))).collect();
     let facts = Facts { reached: walker.reached, maps, fuel };
-    Ok(Verified { program: Arc::clone(program), facts, uses: walker.uses, stats })
+    Ok(Verified { program: Arc::clone(program), given: Given::new(entry), facts, uses: walker.uses, stats })
 }

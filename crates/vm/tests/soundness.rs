@@ -1,5 +1,5 @@
 //! What the verifier accepts does nothing wrong: random programs, proved, then run in the interpreter, which checks every
-//! access for itself.
+//! access for itself. What went well there is run compiled as well, and must do the same.
 //!
 //! `SOUNDNESS_PROGRAMS` sets how many programs are made, `SOUNDNESS_SEED` where they start from. For 10 million runs:
 //! `SOUNDNESS_PROGRAMS=1300000 cargo test --release -p fuse-bpf-vm --test soundness -- --nocapture`.
@@ -12,10 +12,10 @@ use fuse_bpf_vm::disasm::disassemble;
 use fuse_bpf_vm::host::{Buffer, Caller, Host};
 use fuse_bpf_vm::insn::{Insn, op, pseudo};
 use fuse_bpf_vm::interp::{FaultKind, Worker};
-use fuse_bpf_vm::maps::{Map, MapKind, MapSpec};
+use fuse_bpf_vm::maps::{Map, MapKind, MapSpec, UpdateMode};
 use fuse_bpf_vm::mem::Window;
 use fuse_bpf_vm::program::{Function, Program};
-use fuse_bpf_vm::verify::{Entry, Limits, verify};
+use fuse_bpf_vm::verify::{Entry, Limits, Verified, verify};
 
 /// Bytes of memory a program is given.
 const MEMORY: u32 = 64;
@@ -378,6 +378,51 @@ impl Maker<'_> {
     }
 }
 
+/// A result, and what memory and the map's value hold.
+type After = (Result<u64, FaultKind>, Vec<Cell<u64>>, Vec<u8>);
+
+/// A program in machine code, where there is a compiler.
+#[cfg(all(feature = "jit", target_arch = "x86_64"))]
+struct Compiled(fuse_bpf_vm::jit::Compiled);
+
+#[cfg(all(feature = "jit", target_arch = "x86_64"))]
+impl Compiled {
+    fn new(verified: &Verified) -> Compiled {
+        Compiled(fuse_bpf_vm::jit::compile(verified).unwrap())
+    }
+
+    /// What is other than it was in the interpreter. The map is set to what it was before.
+    fn differs(
+        &self,
+        program: &Program,
+        value: &[u8],
+        cells: Vec<Cell<u64>>,
+        expected: &After,
+        worker: &mut Worker,
+    ) -> Option<String> {
+        let map = &program.maps[0];
+        map.update(&[0; 4], value, UpdateMode::Any).unwrap();
+        let outcome = worker.run_compiled_raw(&self.0, Window::from_words(&cells), &mut Nobody, 1_000_000);
+        let result = outcome.result.map_err(|fault| fault.kind);
+        let got = (result, cells, map.lookup(&[0; 4]).unwrap());
+        (got != *expected).then(|| format!("compiled: {got:x?}\ninterpreted: {expected:x?}"))
+    }
+}
+
+#[cfg(not(all(feature = "jit", target_arch = "x86_64")))]
+struct Compiled;
+
+#[cfg(not(all(feature = "jit", target_arch = "x86_64")))]
+impl Compiled {
+    fn new(_: &Verified) -> Compiled {
+        Compiled
+    }
+
+    fn differs(&self, _: &Program, _: &[u8], _: Vec<Cell<u64>>, _: &After, _: &mut Worker) -> Option<String> {
+        None
+    }
+}
+
 /// Proves a program and runs it. `None` if it is refused, else how many runs used up their budget.
 fn judge(insns: &[Insn], seed: u64, worker: &mut Worker) -> Option<Result<u64, String>> {
     let map = Map::new(MapSpec::new("value", MapKind::Array, 4, VALUE, 1), 1).unwrap();
@@ -390,7 +435,8 @@ fn judge(insns: &[Insn], seed: u64, worker: &mut Worker) -> Option<Result<u64, S
     });
     let mut limits = Limits::default();
     limits.insns = 100_000;
-    verify(&program, Entry::Memory { size: MEMORY }, limits).ok()?;
+    let verified = verify(&program, Entry::Memory { size: MEMORY }, limits).ok()?;
+    let compiled = Compiled::new(&verified);
     let mut random = Random(seed);
     let mut stopped = 0;
     for _ in 0..RUNS {
@@ -405,9 +451,16 @@ fn judge(insns: &[Insn], seed: u64, worker: &mut Worker) -> Option<Result<u64, S
             }
         };
         let cells: Vec<Cell<u64>> = (0..MEMORY / 8).map(|_| Cell::new(word(&mut random))).collect();
+        let again = cells.clone();
+        let value = program.maps[0].lookup(&[0; 4]).unwrap();
         let outcome = worker.run_raw(&program, Window::from_words(&cells), &mut Nobody, 1_000_000);
         match outcome.result {
-            Ok(_) => {}
+            Ok(result) => {
+                let after = (Ok(result), cells, program.maps[0].lookup(&[0; 4]).unwrap());
+                if let Some(difference) = compiled.differs(&program, &value, again, &after, worker) {
+                    return Some(Err(difference));
+                }
+            }
             Err(fault) if matches!(fault.kind, FaultKind::Budget { .. }) => stopped += 1,
             Err(fault) => return Some(Err(fault.to_string())),
         }

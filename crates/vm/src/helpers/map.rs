@@ -11,7 +11,7 @@ const NO_WAKEUP: u64 = 1;
 const FORCE_WAKEUP: u64 = 2;
 
 /// Calls `then` with a copy of the key, for which short keys need not be allocated.
-fn with_key<T>(key: Window<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
+pub(crate) fn with_key<T>(key: Window<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
     fn copy<T>(key: Window<'_>, buf: &mut [u8], then: impl FnOnce(&[u8]) -> T) -> T {
         // A window gives all of itself; keys were checked against the map's key size.
         let copied = key.read(0, buf);

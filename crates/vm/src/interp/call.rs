@@ -85,26 +85,25 @@ enum Checked<'c, 'r> {
 }
 
 impl<'c, 'r> Call<'c, 'r> {
-    /// Checks the arguments of a call.
-    pub(super) fn new(
+    /// Checks the arguments and calls. It is not made and then moved: that would take longer than most
+    /// callables do.
+    pub(super) fn run(
         callable: &'static Callable,
         regs: [u64; MAX_ARGS],
-        mut view: View<'c, 'r>,
-    ) -> Result<Call<'c, 'r>, FaultKind> {
-        let mut checked = [Checked::Scalar; MAX_ARGS];
+        view: View<'c, 'r>,
+    ) -> Result<u64, FaultKind> {
+        let mut call = Call { callable, regs, checked: [Checked::Scalar; MAX_ARGS], view };
         let mut map = None;
         for (i, kind) in callable.args.iter().take(MAX_ARGS).enumerate() {
             let size = regs.get(i + 1).copied().unwrap_or(0);
-            checked[i] = view.check(*kind, regs[i], size, map).map_err(|reason| FaultKind::BadArgument {
-                callable: callable.name,
-                arg: i as u8 + 1,
-                reason,
+            call.checked[i] = call.view.check(*kind, regs[i], size, map).map_err(|reason| {
+                FaultKind::BadArgument { callable: callable.name, arg: i as u8 + 1, reason }
             })?;
-            if let Checked::Map(found) = checked[i] {
+            if let Checked::Map(found) = call.checked[i] {
                 map = Some(found);
             }
         }
-        Ok(Call { callable, regs, checked, view })
+        (callable.run)(&mut call)
     }
 
     /// A number.
@@ -284,9 +283,9 @@ impl<'c, 'r> Call<'c, 'r> {
     }
 
     /// Asks that the run goes on with another program in place of the one that made the call. Whether it
-    /// does: not after too many times.
+    /// does: not after too many times, and only if the callable declares an [`ArgKind::Context`].
     pub fn tail_call(&mut self, program: Arc<Program>) -> bool {
-        self.view.tables().set_next(program)
+        self.callable.args.contains(&ArgKind::Context) && self.view.tables().set_next(program)
     }
 
     /// Takes the spin lock that is an [`ArgKind::Lock`], waiting for it.

@@ -98,6 +98,10 @@ pub enum FaultKind {
     /// Too many functions are active at once.
     #[error("the call stack of {} frames is too deep", super::MAX_FRAMES + 1)]
     TooDeep,
+    /// Compiled code came to an instruction that the verifier had proved not to be reached. Not the
+    /// program's fault.
+    #[error("an instruction that cannot be reached was reached")]
+    Unreachable,
     /// The budget is used up.
     #[error("the program used up its budget of {budget} instructions")]
     Budget {
@@ -148,6 +152,13 @@ pub enum FaultKind {
         callable: &'static str,
         /// Number of the argument, from 1.
         arg: u8,
+    },
+    /// A compiled program was to be run with an argument it was not proved for, or with too many or too few.
+    /// Not the program's fault.
+    #[error("argument {arg} of the run is not what the program was proved for")]
+    Given {
+        /// Number of the argument, from 1.
+        arg: usize,
     },
     /// A call of something that may not be called while the run holds a spin lock.
     #[error("function calls are not allowed while holding a lock")]

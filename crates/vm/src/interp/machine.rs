@@ -110,6 +110,17 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         Outcome { result, insns: self.budget - self.left }
     }
 
+    /// As [`Machine::run`], in place of a function of compiled code whose frame is the one at `depth`, with
+    /// `left` of the budget.
+    #[cfg(feature = "jit")]
+    pub(super) fn run_at(&mut self, depth: usize, left: u64, context: u64) -> Outcome {
+        if let Some(caller) = depth.checked_sub(1).and_then(|caller| self.frames.get_mut(caller)) {
+            caller.ret = CALLBACK;
+        }
+        (self.depth, self.left) = (depth, left);
+        self.run([context, 0])
+    }
+
     /// Runs until the function the loop was started for returns.
     fn steps(&mut self) -> Result<(), Stop> {
         loop {
@@ -533,7 +544,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         // Memory may come and go during the call.
         self.recent = [nowhere(); 2];
         let view = View { local: self.local, slot: self.slot, engine: self };
-        let result = Call::new(callable, regs, view).and_then(|mut call| (callable.run)(&mut call));
+        let result = Call::run(callable, regs, view);
         Ok(result?)
     }
 

@@ -83,6 +83,12 @@ impl<'w> Local<'w> {
         self.stack.addr() + self.live
     }
 
+    /// Makes the frame that ends at `end`, and those before it, live.
+    #[cfg(feature = "jit")]
+    pub(super) fn enter_at(&mut self, end: u64) {
+        self.live = end.wrapping_sub(self.stack.addr()).min(self.stack.len() as u64);
+    }
+
     /// The offset in the stack of `len` bytes at `addr` that lie in one live frame.
     #[inline(always)]
     pub(super) fn stack_offset(&self, addr: u64, len: usize) -> Option<usize> {
@@ -341,6 +347,9 @@ impl<'r> Tables<'r> {
 /// An empty vector in the memory of another whose elements differ only in what they borrow. The
 /// elements are dropped.
 pub(super) fn renew<A, B>(mut old: Vec<A>) -> Vec<B> {
+    if old.capacity() == 0 {
+        return Vec::new();
+    }
     old.clear();
     // Collecting a vector's own iterator into elements of the same layout reuses its memory.
     old.into_iter().map_while(|_| None).collect()

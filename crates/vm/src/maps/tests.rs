@@ -107,7 +107,8 @@ fn a_value_per_slot() {
     let mine = map.values(1).unwrap();
     let theirs = map.value(&key, 0).unwrap();
     assert!(mine.find(theirs.addr(), 1).is_none());
-    assert!(map.values(3).is_none());
+    // A thread past the last slot shares, so that every thread has a value.
+    assert_eq!(map.value(&key, 5).unwrap().addr(), map.value(&key, 2).unwrap().addr());
 }
 
 #[test]
@@ -158,6 +159,5 @@ fn slots_do_not_share_cache_lines() {
         map.update(&key, &[1; 24], UpdateMode::Any).unwrap();
         let addresses: Vec<u64> = (0..3).map(|slot| map.address(&key, slot)).collect();
         assert!(addresses.windows(2).all(|pair| pair[1] - pair[0] >= 64), "{addresses:x?}");
-        assert_eq!(map.address(&key, 3), 0);
     }
 }

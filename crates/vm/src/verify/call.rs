@@ -97,6 +97,14 @@ impl Walker<'_> {
         if callee.args.contains(&ArgKind::Context) && (!state.references.is_empty() || state.lock.is_some()) {
             return Err(Rule::Unreleased { what: "a reference at a tail call" }.into());
         }
+        if callee.args.contains(&ArgKind::Context) && state.frames.len() > 1 {
+            // If it succeeds, the other program's result is that of the function in progress.
+            let mut gone = state.clone();
+            gone.set(0, Value::Scalar(Scalar::ANY));
+            if matches!(self.leave(&mut gone)?, Next::On) {
+                self.fork(gone, true, pc)?;
+            }
+        }
         state.frame().regs[..6].fill(Value::None);
         if let Some((depth, slot, kind)) = found.place {
             self.make_dynptr(state, depth, slot, kind, found.dynptr)?;
@@ -333,7 +341,9 @@ impl Walker<'_> {
                 };
                 self.memory_of(state, register, (size.into(), size.into()), access, true)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
+                    // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
+                    && matches!(found.map, Some(MapRef::Own(_)))
                     && size == 4
                     && let Some(key) = self.stack_constant(state, &pointer, 4)
                 {

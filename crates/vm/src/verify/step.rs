@@ -384,7 +384,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn leave(&mut self, state: &mut State) -> Done<Next> {
+    pub(super) fn leave(&mut self, state: &mut State) -> Done<Next> {
         let result = match state.reg(0) {
             Value::Pointer(pointer) if matches!(pointer.kind, Kind::Stack(depth) if usize::from(depth) + 1 == state.frames.len()) =>
             {

@@ -133,6 +133,9 @@ impl<'p> Walker<'p> {
             rounds: 0,
             branch: NOWHERE,
         };
+        if self.program.insns.is_empty() {
+            return Err(Box::new(self.rejection(&state, Rule::Instruction { code: 0 })));
+        }
         self.checkpoint(&mut state);
         self.todo.push(state);
         while let Some(mut state) = self.todo.pop() {

@@ -138,9 +138,10 @@ fn each_slot_has_its_own_value() {
         let value = map_.lookup_slot(&key, slot).unwrap();
         assert_eq!(value, (1000 * (slot as u64 + 1)).to_ne_bytes());
     }
-    // A worker with a number past the slots finds nothing.
-    let fault = run_on(&mut Worker::new(THREADS), &program, &[], &mut TestHost::default());
-    assert_eq!(fault, Err(FaultKind::Null { addr: 0 }));
+    // A worker with a number past the slots shares one.
+    let result = run_on(&mut Worker::new(THREADS + 1), &program, &[], &mut TestHost::default());
+    assert_eq!(result, Ok(THREADS as u64 + 1));
+    assert_eq!(map_.lookup_slot(&key, 1).unwrap(), 2001u64.to_ne_bytes());
 }
 
 #[test]
