@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use fuse_bpf::filter::{FilterObject, FilterSet};
+use fuse_bpf::filter::{FilterObject, FilterSet, LoadOptions};
 use fuse_bpf::shipped::{self, Pattern};
 
 /// `OBJ[:SET]`: an object file and a program set in it.
@@ -38,8 +38,8 @@ impl FromStr for FilterSpec {
 
 impl FilterSpec {
     /// Loads the object and picks the set.
-    pub(crate) fn load(&self, slots: usize) -> anyhow::Result<FilterSet> {
-        Ok(FilterObject::load_file(&self.object, slots)?.set(self.set.as_deref())?)
+    pub(crate) fn load(&self, options: LoadOptions) -> anyhow::Result<FilterSet> {
+        Ok(FilterObject::load_file(&self.object, options)?.set(self.set.as_deref())?)
     }
 }
 
@@ -55,26 +55,26 @@ pub(crate) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Loads the sets, outermost first: audit sees what was really asked for and how it ended, hide keeps the
     /// names from the directory whatever a filter made of them, readonly has the last word on changes.
-    pub(crate) fn load(&self, slots: usize) -> anyhow::Result<Vec<FilterSet>> {
+    pub(crate) fn load(&self, options: LoadOptions) -> anyhow::Result<Vec<FilterSet>> {
         let mut sets = Vec::new();
         if self.audit {
-            sets.push(shipped::audit(slots)?);
+            sets.push(shipped::audit(options)?);
         }
         // Sets of one file share its maps, so a file is loaded once.
         let mut objects: HashMap<&PathBuf, FilterObject> = HashMap::new();
         for spec in self.filters {
             if !objects.contains_key(&spec.object) {
-                objects.insert(&spec.object, FilterObject::load_file(&spec.object, slots)?);
+                objects.insert(&spec.object, FilterObject::load_file(&spec.object, options)?);
             }
             if let Some(object) = objects.get(&spec.object) {
                 sets.push(object.set(spec.set.as_deref())?);
             }
         }
         if !self.hide.is_empty() {
-            sets.push(shipped::hide(self.hide, slots)?);
+            sets.push(shipped::hide(self.hide, options)?);
         }
         if self.readonly {
-            sets.push(shipped::readonly(slots)?);
+            sets.push(shipped::readonly(options)?);
         }
         Ok(sets)
     }

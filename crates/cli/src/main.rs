@@ -12,6 +12,7 @@ mod chain;
 mod checks;
 mod clang;
 mod commands;
+mod listing;
 mod options;
 mod rejection;
 mod render;

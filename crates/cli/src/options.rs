@@ -1,5 +1,6 @@
-//! The options of `-o`.
+//! What options may be.
 
+use fuse_bpf::filter::Jit;
 use fuse_bpf::transport::MountOptions;
 
 /// An option of the mount itself, spelled as mount(8) does.
@@ -20,6 +21,27 @@ pub(crate) enum MountFlag {
     Nosuid,
     /// Refuse to run programs
     Noexec,
+}
+
+/// Whether filters are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum JitChoice {
+    /// They are interpreted, and each access is checked again
+    Never,
+    /// Where it is possible; if it is not, the log says why
+    Auto,
+    /// A filter that cannot be compiled is refused
+    Always,
+}
+
+impl From<JitChoice> for Jit {
+    fn from(choice: JitChoice) -> Jit {
+        match choice {
+            JitChoice::Never => Jit::Never,
+            JitChoice::Auto => Jit::Auto,
+            JitChoice::Always => Jit::Always,
+        }
+    }
 }
 
 /// The options these amount to; of two that contradict each other the last counts.

@@ -1,9 +1,10 @@
 //! Why a program is refused, as text: as compilers tell it, and as the kernel does.
 
 use std::fmt::Write as _;
-use std::io;
 
-use fuse_bpf::filter::{Rejection, Rule, SourceLine, Trial, Verified};
+use fuse_bpf::filter::{Rejection, Rule, SourceLine, Verified};
+
+use crate::listing::Source;
 
 /// Branches that are shown, the last before the rejection.
 const BRANCHES: usize = 5;
@@ -112,13 +113,13 @@ pub(crate) fn log(outcome: &Result<Verified, Box<Rejection>>) -> String {
             for branch in &rejection.path {
                 let to = if branch.taken { "jumps" } else { "goes on" };
                 if let Some(line) = &branch.line {
-                    source(&mut text, line);
+                    let _ = writeln!(text, "{}", Source(line));
                 }
                 // Writing to a String does not fail.
                 let _ = writeln!(text, "{}: {to}", branch.slot);
             }
             if let Some(line) = &rejection.line {
-                source(&mut text, line);
+                let _ = writeln!(text, "{}", Source(line));
             }
             let _ = writeln!(text, "{}: {}\n{}", rejection.slot, rejection.insn, rejection.rule);
             (text, rejection.processed, None)
@@ -127,32 +128,6 @@ pub(crate) fn log(outcome: &Result<Verified, Box<Rejection>>) -> String {
     let states = states.map_or(String::new(), |states| format!(" total_states {states}"));
     let _ = writeln!(text, "processed {processed} insns (limit {LIMIT}){states}");
     text
-}
-
-fn source(text: &mut String, line: &SourceLine) {
-    let _ = writeln!(text, "; {} @ {}:{}", line.text.trim(), line.file, line.line);
-}
-
-/// The program with its functions and lines of C.
-pub(crate) fn disassembly(out: &mut impl io::Write, trial: &Trial) -> io::Result<()> {
-    let program = &trial.program;
-    let mut shown = None;
-    for (slot, text) in trial.instructions() {
-        if let Some(function) = program.functions.iter().find(|function| function.start == slot) {
-            writeln!(out, "{}:", function.name)?;
-            shown = None;
-        }
-        let line = program.line(slot);
-        let place = line.map(|line| (&line.file, line.line));
-        if let Some(line) = line.filter(|_| place != shown) {
-            let mut text = String::new();
-            source(&mut text, line);
-            write!(out, "{text}")?;
-            shown = place;
-        }
-        writeln!(out, "{slot:>4}: {text}")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

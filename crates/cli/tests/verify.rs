@@ -208,6 +208,12 @@ fn dump_shows_instructions_with_their_lines() {
         text.contains("; in->flags = 0; @ ./rejected/places.bpf.c:12\n   2: *(u32 *)(r1 +0) = r2\n"),
         "{text}"
     );
+    let text = succeeds(["prog", "dump", "jited", &format!("{places}:before"), "open_prefilter"]);
+    let above = "; in->flags = 0; @ ./rejected/places.bpf.c:12\n   2: *(u32 *)(r1 +0) = r2\n";
+    let (_, below) = text.split_once(above).unwrap_or_else(|| panic!("{text}"));
+    assert!(below.lines().next().unwrap_or_default().contains(": mov "), "{text}");
+    let error = fails(2, ["prog", "dump", "jited", &format!("{places}:after"), "open_postfilter"]);
+    assert!(error.contains("only what is proved is compiled"), "{error}");
     let error = fails(2, ["prog", "dump", "xlated", &format!("{places}:after"), "open_prefilter"]);
     assert!(error.contains("after has no open_prefilter; it has: open_postfilter"), "{error}");
     let error = fails(2, ["prog", "dump", "xlated", &places, "open_prefilter"]);

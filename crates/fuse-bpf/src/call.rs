@@ -448,7 +448,9 @@ pub struct Step {
     pub program: String,
     /// What it returned, or the fault that stopped it.
     pub value: Result<u32, String>,
-    /// Instructions executed.
+    /// Whether its machine code ran.
+    pub compiled: bool,
+    /// Instructions executed; of machine code, what its loops and calls took from the budget.
     pub insns: u64,
     /// How long that took.
     pub time: Duration,
@@ -499,8 +501,7 @@ impl Stages for Filtered<'_, '_> {
         } else {
             self.call.op.filter.and_then(|filter| set.program(filter, stage))
         };
-        let Some(verified) = program else { return Ok(None) };
-        let program = verified.program();
+        let Some(program) = program else { return Ok(None) };
 
         let bit = match stage {
             Stage::Pre => verdict::PREFILTER,
@@ -521,11 +522,12 @@ impl Stages for Filtered<'_, '_> {
             trace: self.trace,
         };
         let start = call.steps.is_some().then(Instant::now);
-        let outcome = self.machine.run(program, &args[..count], &mut host, BUDGET);
+        let outcome = program.run(self.machine, &args[..count], &mut host, BUDGET);
         if let Some(steps) = &mut self.call.steps {
             steps.push(Step {
                 stage,
-                program: program.name.clone(),
+                program: program.proof().program().name.clone(),
+                compiled: program.code().is_some(),
                 value: outcome.result.as_ref().map(|v| *v as u32).map_err(ToString::to_string),
                 insns: outcome.insns,
                 time: start.map_or(Duration::ZERO, |start| start.elapsed()),

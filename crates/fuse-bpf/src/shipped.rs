@@ -8,7 +8,7 @@ use std::str::FromStr;
 use fuse_bpf_vm::link::Module;
 use fuse_bpf_vm::maps::{MapError, UpdateMode};
 
-use crate::filter::{FilterError, FilterObject, FilterSet};
+use crate::filter::{FilterError, FilterObject, FilterSet, LoadOptions};
 
 /// The header filters are written against.
 pub const HEADER: &str = include_str!("../../../bpf/include/fuse_bpf.h");
@@ -108,8 +108,8 @@ impl std::fmt::Display for Pattern {
 /// # Errors
 ///
 /// When there are more patterns than it holds.
-pub fn hide(patterns: &[Pattern], slots: usize) -> Result<FilterSet, ShippedError> {
-    let set = load("hide", slots)?;
+pub fn hide(patterns: &[Pattern], options: impl Into<LoadOptions>) -> Result<FilterSet, ShippedError> {
+    let set = load("hide", options)?;
     let mut affixes = 0u32;
     let mut names = 0;
     for pattern in patterns {
@@ -141,8 +141,8 @@ pub fn hide(patterns: &[Pattern], slots: usize) -> Result<FilterSet, ShippedErro
 /// # Errors
 ///
 /// When the embedded object is unusable.
-pub fn readonly(slots: usize) -> Result<FilterSet, ShippedError> {
-    load("readonly", slots)
+pub fn readonly(options: impl Into<LoadOptions>) -> Result<FilterSet, ShippedError> {
+    load("readonly", options)
 }
 
 /// A set that records every operation in the ring buffer `audit_events`.
@@ -150,13 +150,13 @@ pub fn readonly(slots: usize) -> Result<FilterSet, ShippedError> {
 /// # Errors
 ///
 /// When the embedded object is unusable.
-pub fn audit(slots: usize) -> Result<FilterSet, ShippedError> {
-    load("audit", slots)
+pub fn audit(options: impl Into<LoadOptions>) -> Result<FilterSet, ShippedError> {
+    load("audit", options)
 }
 
-fn load(name: &'static str, slots: usize) -> Result<FilterSet, ShippedError> {
+fn load(name: &'static str, options: impl Into<LoadOptions>) -> Result<FilterSet, ShippedError> {
     let bytes = OBJECTS.iter().find(|(n, _)| *n == name).map_or(&[][..], |(_, bytes)| bytes);
-    Ok(FilterObject::load(name, bytes, slots)?.set(Some(name))?)
+    Ok(FilterObject::load(name, bytes, options)?.set(Some(name))?)
 }
 
 /// Puts entry number `given` of a kind into a map.

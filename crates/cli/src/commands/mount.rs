@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::FilterSet;
+use fuse_bpf::filter::{FilterSet, LoadOptions};
 use fuse_bpf::shipped::Pattern;
 use fuse_bpf::{Builder, Mount};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 
 use crate::background::{self, Ready};
 use crate::chain::{self, FilterSpec};
-use crate::options::{self, MountFlag};
+use crate::options::{self, JitChoice, MountFlag};
 use crate::{Answer, checks};
 
 /// Mount a directory behind filters
@@ -49,6 +49,9 @@ pub(crate) struct MountCommand {
     /// Threads that serve requests [default: one for each CPU, at least two]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    /// Whether filters are compiled to machine code
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    jit: JitChoice,
     /// Options of the mount, separated by commas
     #[arg(short = 'o', value_name = "OPTIONS", value_delimiter = ',')]
     options: Vec<MountFlag>,
@@ -100,7 +103,7 @@ impl MountCommand {
             .timeout(self.cache_timeout)
             .workers(workers)
             .options(options::resolve(&self.options));
-        for set in chain.load(workers)? {
+        for set in chain.load(LoadOptions::new(workers).jit(self.jit.into()))? {
             builder = builder.filter(set);
         }
         // Taken before mounting, so that no signal leaves a mount behind.

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -10,11 +11,13 @@ use clap::{Args, Subcommand};
 use fuse_bpf::Errno;
 use fuse_bpf::call::Step;
 use fuse_bpf::dryrun::{DryRun, Report};
-use fuse_bpf::filter::{Stage, Trial, Unproved};
+use fuse_bpf::filter::{Jit, LoadOptions, Runnable, Stage, Trial, Unproved};
 use serde_json::{Value, json};
 
 use crate::Answer;
 use crate::chain::FilterSpec;
+use crate::listing;
+use crate::options::JitChoice;
 use crate::rejection;
 use crate::render::{self, Change};
 
@@ -30,7 +33,7 @@ impl ProgCommand {
     pub(crate) fn execute(self) -> anyhow::Result<Answer> {
         match self {
             ProgCommand::Run(command) => command.execute(),
-            ProgCommand::Dump(DumpCommand::Xlated(command)) => command.execute(),
+            ProgCommand::Dump(command) => command.execute(),
         }
     }
 }
@@ -77,6 +80,10 @@ pub(crate) struct RunCommand {
     /// last, and maps keep what the calls before did
     #[arg(long, value_name = "N")]
     repeat: Option<NonZeroU32>,
+    /// Whether the programs are compiled. Interpreted ones have each of their instructions counted [default: never;
+    /// with --repeat auto]
+    #[arg(long, value_name = "WHEN", hide_default_value = true)]
+    jit: Option<JitChoice>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -85,15 +92,22 @@ pub(crate) struct RunCommand {
 /// Show what programs are made of
 #[derive(Subcommand, Debug)]
 pub(crate) enum DumpCommand {
-    Xlated(XlatedCommand),
+    /// Show a program's instructions with their lines of C
+    ///
+    /// As they are run: linked, with what relocations put in. The program need not be acceptable.
+    #[command(after_help = XLATED_EXAMPLES)]
+    Xlated(Member),
+    /// Show a program's machine code with its instructions and their lines of C
+    ///
+    /// By offset, in the order of the code. Code of its own, such as that which enters a function, stands below what
+    /// comes before it. Addresses in it are those of this run.
+    #[command(after_help = JITED_EXAMPLES)]
+    Jited(Member),
 }
 
-/// Show a program's instructions with their lines of C
-///
-/// As they are run: linked, with what relocations put in. The program need not be acceptable.
+/// A program of an object.
 #[derive(Args, Debug)]
-#[command(after_help = XLATED_EXAMPLES, verbatim_doc_comment)]
-pub(crate) struct XlatedCommand {
+pub(crate) struct Member {
     /// The filter object, and which of its program sets
     #[arg(value_name = "OBJ[:SET]")]
     filter: FilterSpec,
@@ -107,18 +121,47 @@ Examples:
   fuse-bpf prog dump xlated hide.bpf.o lookup_prefilter
   fuse-bpf prog dump xlated x.bpf.o:strict default_filter";
 
-impl XlatedCommand {
+const JITED_EXAMPLES: &str = "\
+Examples:
+  fuse-bpf prog dump jited hide.bpf.o lookup_prefilter";
+
+impl DumpCommand {
     fn execute(self) -> anyhow::Result<Answer> {
+        let mut out = std::io::stdout().lock();
+        match self {
+            DumpCommand::Xlated(member) => listing::xlated(&mut out, &member.find()?)?,
+            DumpCommand::Jited(member) => {
+                let trial = member.find()?;
+                let proof = match trial.judge() {
+                    Ok(proof) => proof,
+                    Err(rejection) => {
+                        let context = format!("{} of {}", rejection.program, trial.set);
+                        bail!("only what is proved is compiled\n{}", rejection::human(&rejection, &context));
+                    }
+                };
+                let runnable = Runnable::new(Arc::new(proof), Jit::Always)?;
+                if let Some(code) = runnable.code() {
+                    listing::jited(&mut out, &trial, code)?;
+                }
+            }
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+impl Member {
+    fn find(&self) -> anyhow::Result<Trial> {
         let object = Unproved::load_file(&self.filter.object, 1)?;
         let set = object.set(self.filter.set.as_deref())?;
         let own = object.trials().into_iter().filter(|trial| trial.set == set && !trial.tail);
-        let own: Vec<Trial> = own.collect();
-        let Some(trial) = own.iter().find(|trial| trial.member == self.member) else {
-            let members: Vec<&str> = own.iter().map(|trial| trial.member.as_str()).collect();
-            bail!("{}:{set} has no {}; it has: {}", object.name(), self.member, members.join(", "));
-        };
-        rejection::disassembly(&mut std::io::stdout().lock(), trial)?;
-        Ok(Answer::Yes)
+        let mut own: Vec<Trial> = own.collect();
+        match own.iter().position(|trial| trial.member == self.member) {
+            Some(index) => Ok(own.swap_remove(index)),
+            None => {
+                let members: Vec<&str> = own.iter().map(|trial| trial.member.as_str()).collect();
+                bail!("{}:{set} has no {}; it has: {}", object.name(), self.member, members.join(", "));
+            }
+        }
     }
 }
 
@@ -165,7 +208,12 @@ fn errno(text: &str) -> Result<Errno, String> {
 
 impl RunCommand {
     fn execute(self) -> anyhow::Result<Answer> {
-        let set = self.filter.load(1)?;
+        let jit = match (self.jit, self.repeat) {
+            (Some(choice), _) => choice.into(),
+            (None, Some(_)) => Jit::Auto,
+            (None, None) => Jit::Never,
+        };
+        let set = self.filter.load(LoadOptions::new(1).jit(jit))?;
         let mut run = DryRun::new(&self.op)?.caller(self.uid, self.gid, self.pid).nodeid(self.nodeid);
         for (index, name) in self.names.iter().enumerate() {
             run = run.name(index, name)?;
@@ -260,7 +308,9 @@ fn print(out: &mut impl std::io::Write, report: &Report, changes: &[Change]) -> 
             Ok(value) => render::verdict_name(*value),
             Err(fault) => format!("fault: {fault}"),
         };
-        writeln!(out, "{}: {value} ({} instructions)", step.program, step.insns)?;
+        let insns =
+            if step.compiled { "compiled".to_owned() } else { format!("{} instructions", step.insns) };
+        writeln!(out, "{}: {value} ({insns})", step.program)?;
     }
     for change in changes {
         writeln!(out, "  {}: {} -> {}", change.path, change.before.text(), change.after.text())?;
@@ -289,7 +339,8 @@ fn document(operation: &str, set: &str, report: &Report, changes: &[Change]) -> 
                 "verdict": verdict,
                 "value": value,
                 "fault": fault,
-                "instructions": step.insns,
+                "compiled": step.compiled,
+                "instructions": (!step.compiled).then_some(step.insns),
             })
         })
         .collect();

@@ -11,7 +11,7 @@ use fuse_bpf::filter::{ArgType, Rejection, Trial, Unproved, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Answer, rejection};
+use crate::{Answer, listing, rejection};
 
 /// Judge every program of filter objects
 ///
@@ -119,7 +119,7 @@ impl VerifyCommand {
             }
             writeln!(out)?;
             if self.log == 2 {
-                rejection::disassembly(out, &judged.trial)?;
+                listing::xlated(out, &judged.trial)?;
             }
             if self.log > 0 {
                 write!(out, "{}", rejection::log(&judged.outcome))?;

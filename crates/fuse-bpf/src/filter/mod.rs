@@ -1,6 +1,6 @@
 //! Filters: program sets, the chains they form, and how a call is run through one.
 //!
-//! [`proof`] lets in, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
+//! [`proof`] lets in, [`runnable`] is what runs, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
 //! `struct fuse_ops` is, [`types`] where its fields are, [`trace`] carries what filters print. Nothing here does I/O on the backing
 //! directory. No program runs that was not proved for its place.
 
@@ -9,6 +9,7 @@ pub mod contract;
 pub mod flow;
 pub mod header;
 pub mod proof;
+pub mod runnable;
 pub mod trace;
 pub mod types;
 
@@ -17,13 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fuse_bpf_vm::jit::CompileError;
 use fuse_bpf_vm::link::{Kconfig, LoadError, Module, OpsSet};
 
 pub use contract::Stage;
 pub use fuse_bpf_vm::contract::ArgType;
+pub use fuse_bpf_vm::jit::Compiled;
 pub use fuse_bpf_vm::program::SourceLine;
 pub use fuse_bpf_vm::verify::{Branch, Rejection, Rule, Verified};
 pub use proof::{Trial, Unproved};
+pub use runnable::{Jit, LoadOptions, Runnable};
 
 use crate::ops::{FILTERS, Filter};
 
@@ -63,6 +67,17 @@ pub enum FilterError {
         member: String,
         /// The rule, the instruction and its C line.
         rejection: Box<Rejection>,
+    },
+    /// A program cannot be compiled, and [`Jit::Always`] asks for it.
+    #[error("{object}: `{program}` cannot be compiled; without the compiler it can be interpreted")]
+    Compile {
+        /// The object.
+        object: String,
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: Box<CompileError>,
     },
     /// The object has no program set.
     #[error("{object}: no `struct fuse_ops` variable in `.struct_ops` or `.struct_ops.link`")]
@@ -132,8 +147,8 @@ struct Registered {
     name: String,
     module: Arc<Module>,
     /// Prefilter and postfilter of each row of [`FILTERS`].
-    programs: Vec<[Option<Arc<Verified>>; 2]>,
-    default: Option<Arc<Verified>>,
+    programs: Vec<[Option<Arc<Runnable>>; 2]>,
+    default: Option<Arc<Runnable>>,
     faults: AtomicU64,
 }
 
@@ -144,19 +159,22 @@ impl FilterObject {
     ///
     /// When the file cannot be read, is malformed, asks for what this machine does not offer, or has a program
     /// that cannot be proved.
-    pub fn load_file(path: &Path, slots: usize) -> Result<FilterObject, FilterError> {
-        Unproved::load_file(path, slots)?.prove()
+    pub fn load_file(path: &Path, options: impl Into<LoadOptions>) -> Result<FilterObject, FilterError> {
+        Unproved::load_file(path, options)?.prove()
     }
 
-    /// Loads an object from memory; `name` is what errors call it. `slots` is how many threads may run its
-    /// programs at once.
+    /// Loads an object from memory; `name` is what errors call it.
     ///
     /// # Errors
     ///
     /// When the object is malformed, asks for what this machine does not offer, or has a program that cannot be
     /// proved.
-    pub fn load(name: &str, bytes: &[u8], slots: usize) -> Result<FilterObject, FilterError> {
-        Unproved::load(name, bytes, slots)?.prove()
+    pub fn load(
+        name: &str,
+        bytes: &[u8],
+        options: impl Into<LoadOptions>,
+    ) -> Result<FilterObject, FilterError> {
+        Unproved::load(name, bytes, options)?.prove()
     }
 
     /// The program set of this name, or the only one.
@@ -209,16 +227,16 @@ fn kconfig() -> Kconfig {
 }
 
 impl Registered {
-    /// `proved` has the set's programs by member.
-    fn new(set: &OpsSet, proved: &BTreeMap<String, Arc<Verified>>, module: &Arc<Module>) -> Registered {
+    /// `programs` has the set's by member.
+    fn new(set: &OpsSet, programs: &BTreeMap<String, Arc<Runnable>>, module: &Arc<Module>) -> Registered {
         let member = |filter: &Filter, stage: Stage| {
-            proved.get(&format!("{}{}", filter.member, stage.suffix())).cloned()
+            programs.get(&format!("{}{}", filter.member, stage.suffix())).cloned()
         };
         Registered {
             name: set.name.clone(),
             module: Arc::clone(module),
             programs: FILTERS.iter().map(|f| [member(f, Stage::Pre), member(f, Stage::Post)]).collect(),
-            default: proved.get(contract::DEFAULT_FILTER).cloned(),
+            default: programs.get(contract::DEFAULT_FILTER).cloned(),
             faults: AtomicU64::new(0),
         }
     }
@@ -246,13 +264,13 @@ impl FilterSet {
     }
 
     /// The program of one member, if the set has it.
-    pub fn program(&self, filter: &Filter, stage: Stage) -> Option<&Arc<Verified>> {
+    pub fn program(&self, filter: &Filter, stage: Stage) -> Option<&Arc<Runnable>> {
         let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter))?;
         self.get().programs.get(row)?[stage as usize].as_ref()
     }
 
     /// The program asked where a member is missing.
-    pub fn default_filter(&self) -> Option<&Arc<Verified>> {
+    pub fn default_filter(&self) -> Option<&Arc<Runnable>> {
         self.get().default.as_ref()
     }
 

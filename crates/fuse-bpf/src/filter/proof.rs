@@ -11,18 +11,22 @@ use std::sync::Arc;
 
 use fuse_bpf_vm::contract::ArgType;
 use fuse_bpf_vm::disasm;
-use fuse_bpf_vm::link::{LoadOptions, Module};
+use fuse_bpf_vm::link::{self, Module};
 use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::verify::{self, Limits, Rejection, Verified};
 
-use super::{FilterError, FilterObject, FilterSet, NAME_MAX, Registered, contract, kconfig, pick};
+use super::{
+    FilterError, FilterObject, FilterSet, LoadOptions, NAME_MAX, Registered, Runnable, contract, kconfig,
+    pick,
+};
 
 /// An object that was loaded and of which nothing is proved yet.
 #[derive(Debug)]
 pub struct Unproved {
     name: String,
     module: Module,
+    options: LoadOptions,
 }
 
 /// A program in the place where it has to be proved.
@@ -71,10 +75,10 @@ impl Unproved {
     /// # Errors
     ///
     /// As [`FilterObject::load_file`], but for programs that are refused.
-    pub fn load_file(path: &Path, slots: usize) -> Result<Unproved, FilterError> {
+    pub fn load_file(path: &Path, options: impl Into<LoadOptions>) -> Result<Unproved, FilterError> {
         let bytes =
             std::fs::read(path).map_err(|source| FilterError::Read { path: path.to_owned(), source })?;
-        Unproved::load(&path.display().to_string(), &bytes, slots)
+        Unproved::load(&path.display().to_string(), &bytes, options)
     }
 
     /// Loads an object from memory; see [`FilterObject::load`].
@@ -82,12 +86,13 @@ impl Unproved {
     /// # Errors
     ///
     /// As [`FilterObject::load`], but for programs that are refused.
-    pub fn load(name: &str, bytes: &[u8], slots: usize) -> Result<Unproved, FilterError> {
+    pub fn load(name: &str, bytes: &[u8], options: impl Into<LoadOptions>) -> Result<Unproved, FilterError> {
         let object = || name.to_owned();
-        let mut options = LoadOptions::default();
-        options.slots = slots;
-        options.kconfig = kconfig();
-        let module = Module::load(bytes, &contract::contract(), &options)
+        let options = options.into();
+        let mut link = link::LoadOptions::default();
+        link.slots = options.slots;
+        link.kconfig = kconfig();
+        let module = Module::load(bytes, &contract::contract(), &link)
             .map_err(|source| FilterError::Load { object: object(), source: Box::new(source) })?;
         for (index, set) in module.sets.iter().enumerate() {
             let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
@@ -101,7 +106,7 @@ impl Unproved {
         if module.sets.is_empty() {
             return Err(FilterError::Empty { object: object() });
         }
-        Ok(Unproved { name: object(), module })
+        Ok(Unproved { name: object(), module, options })
     }
 
     /// What errors call the object.
@@ -150,9 +155,10 @@ impl Unproved {
     ///
     /// [`FilterError::Rejected`] for the first that cannot be proved.
     pub fn prove(self) -> Result<FilterObject, FilterError> {
-        // Members that give the same can share a program, and then its proof.
+        // Members that give the same can share a program, and then its proof and its code.
         let mut proofs: HashMap<(*const Program, usize), Arc<Verified>> = HashMap::new();
-        let mut own: HashMap<String, BTreeMap<String, Arc<Verified>>> = HashMap::new();
+        let mut ready: HashMap<*const Verified, Arc<Runnable>> = HashMap::new();
+        let mut own: HashMap<String, BTreeMap<String, Arc<Runnable>>> = HashMap::new();
         for trial in self.trials() {
             let proof = match proofs.entry((Arc::as_ptr(&trial.program), trial.class)) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
@@ -166,9 +172,23 @@ impl Unproved {
                     Arc::clone(unknown.insert(Arc::new(proof)))
                 }
             };
-            if !trial.tail {
-                own.entry(trial.set).or_default().insert(trial.member, proof);
+            // Those that others go on to are interpreted, in their frames.
+            if trial.tail {
+                continue;
             }
+            let runnable = match ready.entry(Arc::as_ptr(&proof)) {
+                Entry::Occupied(known) => Arc::clone(known.get()),
+                Entry::Vacant(unknown) => {
+                    let runnable = Runnable::new(proof, self.options.jit);
+                    let runnable = runnable.map_err(|error| FilterError::Compile {
+                        object: self.name.clone(),
+                        program: trial.program.name.clone(),
+                        source: Box::new(error),
+                    })?;
+                    Arc::clone(unknown.insert(Arc::new(runnable)))
+                }
+            };
+            own.entry(trial.set).or_default().insert(trial.member, runnable);
         }
         let module = Arc::new(self.module);
         let sets: Vec<Registered> = module

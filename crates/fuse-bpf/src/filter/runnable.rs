@@ -1,0 +1,99 @@
+//! Proved programs in the form they run in: compiled, or as instructions.
+
+use std::sync::Arc;
+
+use fuse_bpf_vm::host::Host;
+use fuse_bpf_vm::interp::{Arg, Outcome, Worker};
+use fuse_bpf_vm::jit::{self, CompileError, Compiled};
+use fuse_bpf_vm::verify::Verified;
+
+/// Whether proved programs are compiled to machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Jit {
+    /// They are interpreted, and each access is checked again.
+    Never,
+    /// They are compiled where that is possible; where it is not, the log says why.
+    #[default]
+    Auto,
+    /// A filter that cannot be compiled is refused.
+    Always,
+}
+
+/// How a filter is loaded. A number stands for the default with so many slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// How many threads may run its programs at once: the slots of its per-CPU maps.
+    pub(super) slots: usize,
+    pub(super) jit: Jit,
+}
+
+impl LoadOptions {
+    /// For so many threads.
+    pub fn new(slots: usize) -> LoadOptions {
+        LoadOptions { slots, jit: Jit::default() }
+    }
+
+    /// Whether to compile.
+    pub fn jit(mut self, jit: Jit) -> LoadOptions {
+        self.jit = jit;
+        self
+    }
+}
+
+impl From<usize> for LoadOptions {
+    fn from(slots: usize) -> LoadOptions {
+        LoadOptions::new(slots)
+    }
+}
+
+/// A program that was proved, ready to run.
+#[derive(Debug)]
+pub struct Runnable {
+    proof: Arc<Verified>,
+    code: Option<Compiled>,
+}
+
+impl Runnable {
+    /// Makes a proved program ready.
+    ///
+    /// # Errors
+    ///
+    /// With [`Jit::Always`], why it cannot be compiled.
+    pub fn new(proof: Arc<Verified>, jit: Jit) -> Result<Runnable, CompileError> {
+        let code = match jit {
+            Jit::Never => None,
+            Jit::Always => Some(jit::compile(&proof)?),
+            Jit::Auto => match jit::compile(&proof) {
+                Ok(code) => Some(code),
+                Err(error) => {
+                    tracing::warn!("{}: interpreted, not compiled: {error}", proof.program().name);
+                    None
+                }
+            },
+        };
+        Ok(Runnable { proof, code })
+    }
+
+    /// The program and what was proved of it.
+    pub fn proof(&self) -> &Verified {
+        &self.proof
+    }
+
+    /// Its machine code, if it was compiled.
+    pub fn code(&self) -> Option<&Compiled> {
+        self.code.as_ref()
+    }
+
+    pub(crate) fn run<'r>(
+        &'r self,
+        worker: &'r mut Worker,
+        args: &[Arg<'r>],
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        match &self.code {
+            Some(code) => worker.run_compiled(code, args, host, budget),
+            None => worker.run(self.proof.program(), args, host, budget),
+        }
+    }
+}
