@@ -299,14 +299,11 @@ impl<'d> Context<'d> {
                 read_only: section.kind == SectionKind::RoData,
                 ..MapSpec::new(section.name, MapKind::Array, 4, value_size, 1)
             };
-            let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
+            let map = Map::with_data(spec, options.slots, section.data).map_err(|source| LoadError::Map {
                 section: section.name.to_owned(),
                 offset: 0,
                 source,
             })?;
-            if !section.data.is_empty() {
-                map.init(section.data);
-            }
             *meaning = Meaning::Data(self.maps.len());
             self.maps.push(map);
         }
@@ -329,12 +326,11 @@ impl<'d> Context<'d> {
             read_only: true,
             ..MapSpec::new(kconfig::NAME, MapKind::Array, 4, value_size, 1)
         };
-        let map = Map::new(spec, options.slots).map_err(|source| LoadError::Map {
+        let map = Map::with_data(spec, options.slots, &found.data).map_err(|source| LoadError::Map {
             section: kconfig::NAME.to_owned(),
             offset: 0,
             source,
         })?;
-        map.init(&found.data);
         self.kconfig_map = Some(self.maps.len());
         self.maps.push(map);
         Ok(())

@@ -14,8 +14,8 @@
 //! Keys and values are bytes here; what they mean is in the object's BTF ([`MapSpec::key_type`]), and
 //! [`Map::typed`] gives them as Rust types.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::mem::Window;
@@ -68,6 +68,8 @@ pub struct Map {
     slots: usize,
     per_cpu: bool,
     store: Store,
+    /// Of a read-only map: whether it can no longer change.
+    frozen: Mutex<bool>,
 }
 
 enum Store {
@@ -164,7 +166,40 @@ impl Map {
             MapKind::ProgArray => Store::Programs(Programs::new(&spec)?),
         };
         let per_cpu = spec.kind.is_per_cpu();
-        Ok(Arc::new(Map { spec, id: NEXT.fetch_add(1, Ordering::Relaxed), slots, per_cpu, store }))
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(Map { spec, id, slots, per_cpu, store, frozen: Mutex::new(false) }))
+    }
+
+    /// Makes an array of one entry, a data section, that starts with these bytes. What does not fit is left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::new`]; [`MapError::Unsupported`] for other kinds of map.
+    pub fn with_data(spec: MapSpec, slots: usize, data: &[u8]) -> Result<Arc<Map>, MapError> {
+        let map = Map::new(spec, slots)?;
+        let Store::Array(array) = &map.store else { return Err(MapError::Unsupported) };
+        let value = array.value(0, 0).ok_or(MapError::Unsupported)?;
+        let fitting = &data[..data.len().min(value.len())];
+        let written = value.write(0, fitting);
+        debug_assert!(written, "cut to the value's length");
+        Ok(map)
+    }
+
+    /// From now on a read-only map stays as it is: a program's proof relies on what it holds.
+    pub(crate) fn freeze(&self) {
+        if self.spec.read_only {
+            *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        }
+    }
+
+    /// What a change of the map has to hold on to until it is done.
+    fn change(&self) -> Result<Option<MutexGuard<'_, bool>>, MapError> {
+        if !self.spec.read_only {
+            return Ok(None);
+        }
+        let frozen = self.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *frozen { Err(MapError::Frozen) } else { Ok(Some(frozen)) }
     }
 
     /// What was declared.
@@ -180,18 +215,6 @@ impl Map {
     /// How many values each entry has: the threads of a per-CPU map, else one.
     pub fn slots(&self) -> usize {
         self.slots
-    }
-
-    /// Fills a one-entry array (a data section) from its first byte on. What does not fit is left
-    /// out, and other kinds of map are left alone.
-    pub fn init(&self, data: &[u8]) {
-        if let Store::Array(array) = &self.store
-            && let Some(value) = array.value(0, 0)
-        {
-            let fitting = &data[..data.len().min(value.len())];
-            let written = value.write(0, fitting);
-            debug_assert!(written, "cut to the value's length");
-        }
     }
 
     /// The memory of the single value of a one-entry array, for direct access by programs.
@@ -321,10 +344,12 @@ impl Map {
     ///
     /// Wrong lengths; [`MapError::Exists`] and [`MapError::NotFound`] as `mode` asks;
     /// [`MapError::Full`] (of a prefix trie [`MapError::NoSpace`]) when there is no room or the index is
-    /// past the last; [`MapError::Unsupported`] where there are no keys, or no bytes as values.
+    /// past the last; [`MapError::Unsupported`] where there are no keys, or no bytes as values;
+    /// [`MapError::Frozen`] when it is read-only and a program that uses it was proved.
     pub fn update(&self, key: &[u8], value: &[u8], mode: UpdateMode) -> Result<(), MapError> {
         self.check_key(key)?;
         self.check_value(value.len(), self.full_value_size())?;
+        let _change = self.change()?;
         let value = Window::from_bytes(value);
         match &self.store {
             Store::Array(array) => {
@@ -385,6 +410,7 @@ impl Map {
     ) -> Result<(), MapError> {
         self.check_key(key)?;
         self.check_value(value.len(), self.spec.value_size as usize)?;
+        let _change = self.change()?;
         let slot = self.own(slot);
         match &self.store {
             Store::Array(array) => array.set(Self::array_index(array, key, mode)?, slot, value, locked),
@@ -407,6 +433,7 @@ impl Map {
     /// [`MapError::NotFound`]; [`MapError::Unsupported`] for arrays of bytes and where there are no keys.
     pub fn delete(&self, key: &[u8]) -> Result<(), MapError> {
         self.check_key(key)?;
+        let _change = self.change()?;
         match &self.store {
             Store::Hash(hash) => hash.delete(key),
             Store::Lpm(lpm) => lpm.delete(key),

@@ -166,12 +166,13 @@ pub struct Stats {
     pub frames: usize,
 }
 
-/// Proves a program, or says why it cannot be.
+/// Proves a program, or says why it cannot be. Read-only maps of the program stay as they are from then on.
 ///
 /// # Errors
 ///
 /// The first rule that is broken on some path, and how it is reached.
 pub fn verify(program: &Arc<Program>, entry: Entry<'_>, limits: Limits) -> Result<Verified, Box<Rejection>> {
+    program.maps.iter().for_each(|map| map.freeze());
     let mut walker = walk::Walker::new(program, entry, limits);
     let longest = walker.walk()?;
     let fuel = if walker.joined { walker.flow.backward.clone() } else { Vec::new() };

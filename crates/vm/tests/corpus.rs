@@ -166,14 +166,16 @@ fn maps(jumps: &[usize]) -> Vec<Arc<Map>> {
         map(MapSpec { read_only: true, ..spec("table", MapKind::Array, 4, 64, 1) }),
         map(spec("lpm", MapKind::LpmTrie, 8, 16, 4)),
     ];
+    let fill = |map: &Map, value: &[u8]| map.update(&[0; 4], value, UpdateMode::Any).unwrap();
     for map in &all {
         let name = map.spec().name.as_str();
         match name {
             // "%d" and its end, then 0x01 to the end, which no string ends in.
-            "rodata" => map.init(b"%d\0\0\x05\0\0\0\x01\x01\x01\x01\x01\x01\x01\x01"),
+            "rodata" => fill(map, b"%d\0\0\x05\0\0\0\x01\x01\x01\x01\x01\x01\x01\x01"),
             "table" => {
-                let words: Vec<u8> = jumps.iter().flat_map(|slot| (*slot as u64).to_le_bytes()).collect();
-                map.init(&words);
+                let mut words: Vec<u8> = jumps.iter().flat_map(|slot| (*slot as u64).to_le_bytes()).collect();
+                words.resize(64, 0);
+                fill(map, &words);
             }
             "hash" => map.update(&[0; 8], &[3; 16], UpdateMode::Any).unwrap(),
             // Shorter than what it is declared with, which its flag allows.

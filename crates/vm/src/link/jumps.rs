@@ -73,12 +73,11 @@ impl<'d> Linker<'_, 'd> {
         // At most 2^20 words.
         let value_size = value.len() as u32;
         let spec = MapSpec { read_only: true, ..MapSpec::new(symbol.name, MapKind::Array, 4, value_size, 1) };
-        let map = Map::new(spec, 1).map_err(|source| LoadError::Map {
+        let map = Map::with_data(spec, 1, &value).map_err(|source| LoadError::Map {
             section: table.name.to_owned(),
             offset: symbol.value,
             source,
         })?;
-        map.init(&value);
         let map = draft.own_map(map);
         draft.table_index.insert((base, symbol.value), map);
         draft.jump_tables.push(JumpTable { map: map as usize, function: base, targets });

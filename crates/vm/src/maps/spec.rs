@@ -175,7 +175,8 @@ pub struct MapSpec {
     pub key_type: u32,
     /// BTF type of the value in the object's BTF, 0 if none.
     pub value_type: u32,
-    /// Whether programs may not store to the values (`.rodata`).
+    /// Whether programs may not store to the values (`.rodata`), and nobody may once a program that uses
+    /// the map was proved.
     pub read_only: bool,
     /// Where in the value its `struct bpf_spin_lock` is, in bytes; a multiple of 4.
     pub lock: Option<u32>,
@@ -332,6 +333,9 @@ pub enum MapError {
         /// The map that was to be put in.
         name: String,
     },
+    /// The map is read-only, and a program was proved that relies on what it holds.
+    #[error("the map is read-only, and a program that uses it was proved already")]
+    Frozen,
     /// The kind of map cannot do that.
     #[error("not possible with this kind of map")]
     Unsupported,
@@ -345,11 +349,13 @@ impl MapError {
             MapError::Exists => EEXIST,
             MapError::Full => E2BIG,
             MapError::NoSpace => ENOSPC,
+            MapError::Frozen => EPERM,
             _ => EINVAL,
         }
     }
 }
 
+const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
 const E2BIG: i32 = 7;
 const EEXIST: i32 = 17;

@@ -113,13 +113,29 @@ fn a_value_per_slot() {
 
 #[test]
 fn data_sections() {
-    let map = Map::new(MapSpec { read_only: true, ..spec(MapKind::Array, 4, 6, 1) }, 1).unwrap();
-    map.init(&[1, 2, 3]);
+    let read_only = || MapSpec { read_only: true, ..spec(MapKind::Array, 4, 6, 1) };
+    let map = Map::with_data(read_only(), 1, &[1, 2, 3]).unwrap();
     let value = map.single_value().unwrap();
     assert_eq!(value.to_vec(), [1, 2, 3, 0, 0, 0]);
     assert!(!value.write(0, &[1]));
-    map.init(&[5; 100]);
-    assert_eq!(value.to_vec(), [5; 6]);
+    assert_eq!(Map::with_data(read_only(), 1, &[5; 100]).unwrap().lookup(&[0; 4]).unwrap(), [5; 6]);
+    let hash = Map::with_data(spec(MapKind::Hash, 4, 6, 1), 1, &[1]);
+    assert!(matches!(hash, Err(MapError::Unsupported)));
+}
+
+#[test]
+fn a_frozen_map_does_not_change() {
+    for read_only in [true, false] {
+        let map = Map::new(MapSpec { read_only, ..spec(MapKind::Array, 4, 2, 1) }, 1).unwrap();
+        map.update(&[0; 4], &[1, 2], UpdateMode::Any).unwrap();
+        map.freeze();
+        let expected = if read_only { Err(MapError::Frozen) } else { Ok(()) };
+        assert_eq!(map.update(&[0; 4], &[3, 4], UpdateMode::Any), expected);
+        assert_eq!(map.update_slot(&[0; 4], Window::from_bytes(&[3, 4]), UpdateMode::Any, 0), expected);
+        let typed = map.typed::<u32, u16>().unwrap();
+        assert_eq!(typed.set(&0, &0x0403, UpdateMode::Any).is_err(), read_only);
+        assert_eq!(map.lookup(&[0; 4]).unwrap(), if read_only { [1, 2] } else { [3, 4] });
+    }
 }
 
 #[test]

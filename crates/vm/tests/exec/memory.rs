@@ -202,9 +202,8 @@ fn map_values_end_where_they_do() {
 #[test]
 fn data_sections_are_addressed_directly() {
     let data = |read_only| {
-        let map = Map::new(MapSpec { read_only, ..spec(MapKind::Array, 4, 10, 1) }, 1).unwrap();
-        map.init(&[0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        map
+        let spec = MapSpec { read_only, ..spec(MapKind::Array, 4, 10, 1) };
+        Map::with_data(spec, 1, &[0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap()
     };
     let at = |off, then: Insn, read_only| {
         let address = [insn(op::LDDW, 1, pseudo::MAP_VALUE, 0, 0), insn(0, 0, 0, 0, off)];
