@@ -3,7 +3,7 @@
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ -z "${FUSE_BPF:-}" ]; then
-    FUSE_BPF=$REPO/target/debug/fuse-bpf
+    FUSE_BPF=${CARGO_TARGET_DIR:-$REPO/target}/debug/fuse-bpf
     if [ ! -x "$FUSE_BPF" ]; then
         echo "building $FUSE_BPF"
         (cd "$REPO" && cargo build --quiet --package fuse-bpf-cli)
@@ -69,7 +69,7 @@ not_mounted() { ! is_mounted "$1"; }
 servers() {
     local dir
     for dir in /proc/[0-9]*; do
-        if tr '\0' ' ' 2>/dev/null <"$dir/cmdline" | grep -qF " $SCRATCH/" && [ "$(readlink "$dir/exe")" = "$FUSE_BPF" ]; then
+        if tr '\0' ' ' 2>/dev/null <"$dir/cmdline" | grep -qF " $SCRATCH/" && [ "$(readlink "$dir/exe" | sed 's/ (deleted)$//')" = "$FUSE_BPF" ]; then
             echo "${dir#/proc/}"
         fi
     done
@@ -123,8 +123,27 @@ serve() {
     fi
 }
 
-# Unmounts, and tries again while something is still looking.
-unserve() { within 10 "$FUSE_BPF" umount "$1" 2>/dev/null; }
+# Unmounts, and tries again while something is still looking; says what failed last, and who holds the mount.
+unserve() {
+    local said=$SCRATCH/unserve.log
+    unmounts() { "$FUSE_BPF" umount "$1" >"$said" 2>&1; }
+    within 10 unmounts "$1" && return
+    cat "$said"
+    holders "$1"
+    return 1
+}
+
+# The processes with a file, a working directory or a program in a directory.
+holders() {
+    local dir link
+    for dir in /proc/[0-9]*; do
+        for link in "$dir"/{cwd,root,exe} "$dir"/fd/*; do
+            case $(readlink "$link" 2>/dev/null) in
+            "$1" | "$1"/*) echo "held by ${dir#/proc/} ($(tr '\0' ' ' 2>/dev/null <"$dir/cmdline")): $link" ;;
+            esac
+        done
+    done
+}
 
 finish() {
     local status=$? pid mnt

@@ -60,9 +60,14 @@ compare() {
 
 # both WHAT FUNCTION: runs it in both directories; status and output must agree.
 both() {
-    local plain=0 mount=0
-    (cd "$PLAIN" && set -e && "$2") >"$OUT/plain" 2>&1 || plain=$?
-    (cd "$MOUNT" && set -e && "$2") >"$OUT/mount" 2>&1 || mount=$?
+    local plain mount
+    # Not with ||, after which `set -e` would not count inside.
+    set +e
+    (set -e && cd "$PLAIN" && "$2") >"$OUT/plain" 2>&1
+    plain=$?
+    (set -e && cd "$MOUNT" && "$2") >"$OUT/mount" 2>&1
+    mount=$?
+    set -e
     if [ "$plain" -ne 0 ]; then
         fail "$1: fails in the plain directory (status $plain)"
         tail -n 10 "$OUT/plain" | sed 's/^/     | /'
@@ -163,6 +168,8 @@ fn main() { std::fs::write(std::path::Path::new(&std::env::var("OUT_DIR").unwrap
 EOF
 }
 cargo_build() {
+    # What the mount is to hold, and not a directory of the person who runs this, which is removed below.
+    unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
     cd crate
     cargo build --offline --quiet
     ./target/debug/small
