@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::host::Nobody;
 use fuse_bpf_vm::insn::Insn;
 use fuse_bpf_vm::interp::{FaultKind, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec};
@@ -17,24 +17,6 @@ use libfuzzer_sys::fuzz_target;
 
 /// Bytes of memory programs are given.
 const MEMORY: usize = 64;
-
-struct Nobody;
-
-impl<'r> Host<'r> for Nobody {
-    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
-        None
-    }
-    fn caller(&self) -> Caller {
-        Caller::default()
-    }
-    fn process(&self) -> u32 {
-        0
-    }
-    fn comm(&self) -> [u8; 16] {
-        [0; 16]
-    }
-    fn print(&mut self, _: &str) {}
-}
 
 fuzz_target!(|bytes: &[u8]| {
     let insns: Vec<Insn> = bytes.as_chunks().0.iter().take(256).map(|slot| Insn::decode(*slot)).collect();

@@ -10,34 +10,11 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::host::Nobody;
 use fuse_bpf_vm::insn::Insn;
 use fuse_bpf_vm::interp::{DEFAULT_BUDGET, Worker};
 use fuse_bpf_vm::mem::Window;
 use fuse_bpf_vm::program::{Function, Program};
-
-/// A host with nothing to lend.
-struct Nobody;
-
-impl<'r> Host<'r> for Nobody {
-    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
-        None
-    }
-
-    fn caller(&self) -> Caller {
-        Caller::default()
-    }
-
-    fn process(&self) -> u32 {
-        0
-    }
-
-    fn comm(&self) -> [u8; 16] {
-        [0; 16]
-    }
-
-    fn print(&mut self, _: &str) {}
-}
 
 fn hex(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let digits: Vec<u32> = text

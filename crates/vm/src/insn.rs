@@ -1,5 +1,7 @@
 //! One instruction slot of the BPF instruction set (RFC 9669 section 3), and the numbers in it.
 
+use crate::mem::Width;
+
 /// An instruction as it is encoded: 8 bytes, little-endian. A 64-bit immediate load
 /// ([`op::LDDW`]) takes two slots, the second carrying the upper half in `imm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +19,17 @@ pub struct Insn {
 }
 
 impl Insn {
+    /// How wide the memory is that a load, store or atomic goes to (RFC 9669, section 5: the size field).
+    #[inline(always)]
+    pub const fn width(self) -> Width {
+        match self.code & 0x18 {
+            op::B => Width::B,
+            op::H => Width::H,
+            op::W => Width::W,
+            _ => Width::DW,
+        }
+    }
+
     /// Size of one slot in bytes.
     pub const SIZE: usize = 8;
 

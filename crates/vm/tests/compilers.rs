@@ -10,9 +10,9 @@ use std::sync::Arc;
 #[path = "loader/common.rs"]
 mod common;
 
-use common::{check_core_kinds, contract, fixture, fixtures, program, run, types_of};
+use common::{check_core_kinds, contract, fixture, fixtures, kfunc, program, run, types_of};
 use fuse_bpf_vm::btf::Class;
-use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, StructOps};
+use fuse_bpf_vm::contract::{Callable, Contract, Member, StructOps};
 use fuse_bpf_vm::link::{ConfigValue, Kconfig, LoadOptions, Module};
 use fuse_bpf_vm::validate;
 
@@ -172,18 +172,6 @@ fn large_switches_go_where_they_should() {
     assert_eq!(program(&checked_in, "jumps").jump_tables.len(), 2);
     check_jumps("jumps.v4.bpf.o", &checked_in);
     each(&fixtures().join("jumps.bpf.c"), |what, object| check_jumps(what, &load(what, object, &contract())));
-}
-
-const fn kfunc(name: &'static str, proto: &'static str) -> Callable {
-    Callable {
-        name,
-        id: 0,
-        proto,
-        args: &[],
-        ret: RetKind::Scalar,
-        effects: Effects::empty(),
-        run: |_| Ok(0),
-    }
 }
 
 /// The kfuncs of filters, which are not this crate's.

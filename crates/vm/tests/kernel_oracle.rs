@@ -15,35 +15,13 @@ mod generate;
 mod kernel;
 
 use build::*;
-use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::host::Nobody;
 use fuse_bpf_vm::insn::{Insn, op};
 use fuse_bpf_vm::interp::{DEFAULT_BUDGET, Worker};
 use generate::Generator;
 use kernel::Kernel;
 
 const PROGRAMS: u64 = 2000;
-
-struct Nobody;
-
-impl<'r> Host<'r> for Nobody {
-    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
-        None
-    }
-
-    fn caller(&self) -> Caller {
-        Caller::default()
-    }
-
-    fn process(&self) -> u32 {
-        0
-    }
-
-    fn comm(&self) -> [u8; 16] {
-        [0; 16]
-    }
-
-    fn print(&mut self, _: &str) {}
-}
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)

@@ -13,7 +13,7 @@ use fuse_bpf_vm::btf::Btf;
 use fuse_bpf_vm::btf::BtfError;
 use fuse_bpf_vm::btf::Class;
 use fuse_bpf_vm::disasm::disassemble;
-use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::host::Nobody;
 use fuse_bpf_vm::interp::{Arg, DEFAULT_BUDGET, Worker};
 use fuse_bpf_vm::link::LoadError;
 use fuse_bpf_vm::link::LoadOptions;
@@ -346,29 +346,6 @@ fn maps_have_programs_and_maps_in_them() {
     let last = Arc::downgrade(&programs.program(1).unwrap());
     drop(module);
     assert!(programs.program(1).is_none() && last.upgrade().is_none());
-}
-
-/// Lends nothing.
-struct Nobody;
-
-impl<'r> Host<'r> for Nobody {
-    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
-        None
-    }
-
-    fn caller(&self) -> Caller {
-        Caller::default()
-    }
-
-    fn process(&self) -> u32 {
-        0
-    }
-
-    fn comm(&self) -> [u8; 16] {
-        [0; 16]
-    }
-
-    fn print(&mut self, _: &str) {}
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use fuse_bpf_vm::disasm::disassemble;
-use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::host::Nobody;
 use fuse_bpf_vm::insn::{Insn, op, pseudo};
 use fuse_bpf_vm::interp::{FaultKind, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec, UpdateMode};
@@ -23,24 +23,6 @@ const MEMORY: u32 = 64;
 const VALUE: u32 = 48;
 /// Runs of each accepted program.
 const RUNS: u64 = 16;
-
-struct Nobody;
-
-impl<'r> Host<'r> for Nobody {
-    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
-        None
-    }
-    fn caller(&self) -> Caller {
-        Caller::default()
-    }
-    fn process(&self) -> u32 {
-        0
-    }
-    fn comm(&self) -> [u8; 16] {
-        [0; 16]
-    }
-    fn print(&mut self, _: &str) {}
-}
 
 /// xorshift64*.
 struct Random(u64);

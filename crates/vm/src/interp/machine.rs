@@ -40,7 +40,7 @@ const CALLBACK: usize = usize::MAX;
 /// Does the same for each width with the width as a constant, so that a load is one load.
 macro_rules! by_width {
     ($insn:ident, $width:ident => $does:expr) => {
-        match width($insn) {
+        match $insn.width() {
             Width::B => by_width!(@ $width, Width::B, $does),
             Width::H => by_width!(@ $width, Width::H, $does),
             Width::W => by_width!(@ $width, Width::W, $does),
@@ -289,7 +289,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
 
     #[inline(never)]
     fn load_signed(&mut self, insn: Insn) -> Result<u64, Stop> {
-        let width = width(insn);
+        let width = insn.width();
         require(insn, insn.code & 0xe0 == op::MEMSX && width != Width::DW && insn.imm == 0)?;
         let value = self.load(insn, width)?;
         alu::sign_extend(value, width.bytes() as u32 * 8).ok_or_else(|| bad(insn))
@@ -307,7 +307,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     #[inline(never)]
     fn atomic(&mut self, insn: Insn) -> Result<(), Stop> {
         let (dst, src) = (insn.dst as usize, insn.src as usize);
-        let width = width(insn);
+        let width = insn.width();
         let size = width.bytes();
         let (base, access) =
             if insn.imm == op::LOAD_ACQ { (src, Access::Read) } else { (dst, Access::ReadWrite) };
@@ -665,16 +665,6 @@ fn unary(insn: Insn, value: u64) -> Result<u64, Stop> {
         _ => None,
     };
     result.ok_or_else(|| bad(insn))
-}
-
-#[inline(always)]
-fn width(insn: Insn) -> Width {
-    match insn.code & 0x18 {
-        op::B => Width::B,
-        op::H => Width::H,
-        op::W => Width::W,
-        _ => Width::DW,
-    }
 }
 
 #[inline(always)]

@@ -19,6 +19,7 @@ use super::alu::{self, Operand};
 use super::shape::{Needs, Shape, Shapes, charges, end_of, is_jump, targets};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::compiled::{Reason, function_handle, map_handle};
+use crate::mem::Width;
 use crate::program::Program;
 use crate::validate;
 use crate::verify::Facts;
@@ -646,10 +647,10 @@ impl Translator<'_, '_> {
 
 /// The type of a load, a store or an atomic.
 fn width(insn: Insn) -> Type {
-    match insn.code & 0x18 {
-        op::B => types::I8,
-        op::H => types::I16,
-        op::W => types::I32,
-        _ => types::I64,
+    match insn.width() {
+        Width::B => types::I8,
+        Width::H => types::I16,
+        Width::W => types::I32,
+        Width::DW => types::I64,
     }
 }

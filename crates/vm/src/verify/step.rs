@@ -7,7 +7,7 @@ use super::state::{Entered, Frame, Kind, MapRef, Pointer, Scalar, State, Value};
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
-use crate::mem::{Access, Width};
+use crate::mem::Access;
 
 type Done<T> = Result<T, Box<Rule>>;
 
@@ -25,16 +25,16 @@ impl Walker<'_> {
             op::ALU => self.alu(state, insn, false)?,
             op::LDX => {
                 let signed = insn.code & 0xe0 == op::MEMSX;
-                let value = self.load(state, insn.src, insn.off, width(insn), signed)?;
+                let value = self.load(state, insn.src, insn.off, insn.width(), signed)?;
                 state.set(insn.dst, value);
             }
             op::ST => {
                 let value = Value::constant(i64::from(insn.imm) as u64);
-                self.store(state, insn.dst, insn.off, width(insn), (value, insn.dst))?;
+                self.store(state, insn.dst, insn.off, insn.width(), (value, insn.dst))?;
             }
             op::STX if insn.code & 0xe0 == op::MEM => {
                 let value = state.reg(insn.src);
-                self.store(state, insn.dst, insn.off, width(insn), (value, insn.src))?;
+                self.store(state, insn.dst, insn.off, insn.width(), (value, insn.src))?;
             }
             op::STX => self.atomics(state, insn)?,
             op::JMP | op::JMP32 => return self.jump(state, insn),
@@ -283,7 +283,7 @@ impl Walker<'_> {
     }
 
     fn atomics(&mut self, state: &mut State, insn: Insn) -> Done<()> {
-        let width = width(insn);
+        let width = insn.width();
         if insn.imm == op::LOAD_ACQ {
             let old = self.atomic(state, insn.src, insn.off, width, Access::Read)?;
             state.set(insn.dst, Value::Scalar(old));
@@ -681,13 +681,4 @@ fn condition(code: u8) -> Option<Cond> {
         op::JSET => Cond::Set,
         _ => return None,
     })
-}
-
-fn width(insn: Insn) -> Width {
-    match insn.code & 0x18 {
-        op::B => Width::B,
-        op::H => Width::H,
-        op::W => Width::W,
-        _ => Width::DW,
-    }
 }

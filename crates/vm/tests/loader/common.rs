@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use fuse_bpf_vm::btf::{Btf, Class};
 use fuse_bpf_vm::contract::{Callable, Contract, Effects, Member, RetKind, StructOps};
-use fuse_bpf_vm::host::{Buffer, Caller, Host};
+use fuse_bpf_vm::host::Nobody;
 use fuse_bpf_vm::interp::{Arg, DEFAULT_BUDGET, Fault, FaultKind, Worker};
 use fuse_bpf_vm::link::Module;
 use fuse_bpf_vm::mem::Window;
 use fuse_bpf_vm::object::{Object, SectionKind};
 use fuse_bpf_vm::program::{Missing, Program};
 
-const fn kfunc(name: &'static str, proto: &'static str) -> Callable {
+/// A kfunc that programs are linked with, and none runs.
+pub(crate) const fn kfunc(name: &'static str, proto: &'static str) -> Callable {
     Callable {
         name,
         id: 0,
@@ -55,25 +56,6 @@ pub(crate) fn types_of(bytes: &[u8]) -> Arc<Btf> {
 
 pub(crate) fn program<'m>(module: &'m Module, name: &str) -> &'m Arc<Program> {
     module.programs.iter().find(|p| p.name == name).unwrap_or_else(|| panic!("no program {name}"))
-}
-
-/// Nobody a program could ask.
-struct Nobody;
-
-impl<'r> Host<'r> for Nobody {
-    fn buffer(&mut self, _: u32) -> Option<&mut dyn Buffer<'r>> {
-        None
-    }
-    fn caller(&self) -> Caller {
-        Caller::default()
-    }
-    fn process(&self) -> u32 {
-        0
-    }
-    fn comm(&self) -> [u8; 16] {
-        [0; 16]
-    }
-    fn print(&mut self, _: &str) {}
 }
 
 /// Runs a program that is given one struct.
