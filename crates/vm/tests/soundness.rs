@@ -1,6 +1,10 @@
 //! What the verifier accepts does nothing wrong: random programs, proved, then run in the interpreter, which checks every
 //! access for itself. What went well there is run compiled as well, and must do the same.
 //!
+//! In some runs of each program, what the verifier knew before each instruction is compared with what registers and
+//! stack hold then: it must be true. What that means, pruned paths and numbers that do not matter included, is written in
+//! `verify::trace`.
+//!
 //! `SOUNDNESS_PROGRAMS` sets how many programs are made, `SOUNDNESS_SEED` where they start from. For 10 million runs:
 //! `SOUNDNESS_PROGRAMS=1300000 cargo test --release -p fuse-bpf-vm --test soundness -- --nocapture`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,7 +19,8 @@ use fuse_bpf_vm::interp::{FaultKind, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec, UpdateMode};
 use fuse_bpf_vm::mem::Window;
 use fuse_bpf_vm::program::{Function, Program};
-use fuse_bpf_vm::verify::{Entry, Limits, Verified, verify};
+use fuse_bpf_vm::verify::trace::{Follower, Trace, verify_traced};
+use fuse_bpf_vm::verify::{Entry, Limits, Verified};
 
 /// Bytes of memory a program is given.
 const MEMORY: u32 = 64;
@@ -23,6 +28,8 @@ const MEMORY: u32 = 64;
 const VALUE: u32 = 48;
 /// Runs of each accepted program.
 const RUNS: u64 = 16;
+/// Of these, runs whose states are compared with those of the verifier.
+const FOLLOWED: u64 = 4;
 
 struct Nobody;
 
@@ -423,37 +430,73 @@ impl Compiled {
     }
 }
 
-/// Proves a program and runs it. `None` if it is refused, else how many runs used up their budget.
-fn judge(insns: &[Insn], seed: u64, worker: &mut Worker) -> Option<Result<u64, String>> {
+/// What was found in the runs of a program.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    /// Runs that used up their budget.
+    stopped: u64,
+    /// Instructions before which the state was compared.
+    states: u64,
+    /// Of these, those where all the verifier knew was true, not only what mattered.
+    whole: u64,
+    /// Programs whose verification was too long to be followed.
+    untraced: u64,
+}
+
+fn program_of(insns: &[Insn]) -> Arc<Program> {
     let map = Map::new(MapSpec::new("value", MapKind::Array, 4, VALUE, 1), 1).unwrap();
-    let program = Arc::new(Program {
+    Arc::new(Program {
         name: "random".into(),
         insns: insns.to_vec(),
         maps: vec![map],
         functions: vec![Function { start: 0, name: "random".into(), ..Function::default() }],
         ..Program::default()
-    });
+    })
+}
+
+/// Memory for one run.
+fn input(random: &mut Random) -> Vec<Cell<u64>> {
+    let mut word = || {
+        let word = random.next();
+        match random.below(5) {
+            0 => word,
+            1 => random.pick(&[0, 1, u64::MAX, 1 << 63, 1 << 31, 1 << 32, u64::MAX >> 1, 0xffff_ffff]),
+            2 => word & 0x3f,
+            3 => word & 0x3f3f_3f3f_3f3f_3f3f,
+            _ => (word & 0x7f).wrapping_sub(0x40),
+        }
+    };
+    (0..MEMORY / 8).map(|_| Cell::new(word())).collect()
+}
+
+/// Proves a program and runs it. `None` if it is refused.
+fn judge(insns: &[Insn], seed: u64, worker: &mut Worker) -> Option<Result<Counts, String>> {
+    let program = program_of(insns);
     let mut limits = Limits::default();
     limits.insns = 100_000;
-    let verified = verify(&program, Entry::Memory { size: MEMORY }, limits).ok()?;
+    let (verified, trace) = verify_traced(&program, Entry::Memory { size: MEMORY }, limits).ok()?;
     let compiled = Compiled::new(&verified);
     let mut random = Random(seed);
-    let mut stopped = 0;
-    for _ in 0..RUNS {
-        let word = |random: &mut Random| {
-            let word = random.next();
-            match random.below(5) {
-                0 => word,
-                1 => random.pick(&[0, 1, u64::MAX, 1 << 63, 1 << 31, 1 << 32, u64::MAX >> 1, 0xffff_ffff]),
-                2 => word & 0x3f,
-                3 => word & 0x3f3f_3f3f_3f3f_3f3f,
-                _ => (word & 0x7f).wrapping_sub(0x40),
-            }
-        };
-        let cells: Vec<Cell<u64>> = (0..MEMORY / 8).map(|_| Cell::new(word(&mut random))).collect();
+    let mut counts = Counts { untraced: trace.is_none().into(), ..Counts::default() };
+    for round in 0..RUNS {
+        let cells = input(&mut random);
         let again = cells.clone();
         let value = program.maps[0].lookup(&[0; 4]).unwrap();
-        let outcome = worker.run_raw(&program, Window::from_words(&cells), &mut Nobody, 1_000_000);
+        let window = Window::from_words(&cells);
+        let outcome = match trace.as_ref().filter(|_| round < FOLLOWED) {
+            Some(trace) => {
+                let mut follower = Follower::new(trace, &program);
+                let outcome =
+                    worker.run_raw_observed(&program, window, &mut Nobody, 1_000_000, &mut follower);
+                if let Some(wrong) = follower.wrong() {
+                    return Some(Err(format!("not as known: {wrong}")));
+                }
+                counts.states += follower.checked();
+                counts.whole += follower.whole();
+                outcome
+            }
+            None => worker.run_raw(&program, window, &mut Nobody, 1_000_000),
+        };
         match outcome.result {
             Ok(result) => {
                 let after = (Ok(result), cells, program.maps[0].lookup(&[0; 4]).unwrap());
@@ -461,11 +504,11 @@ fn judge(insns: &[Insn], seed: u64, worker: &mut Worker) -> Option<Result<u64, S
                     return Some(Err(difference));
                 }
             }
-            Err(fault) if matches!(fault.kind, FaultKind::Budget { .. }) => stopped += 1,
+            Err(fault) if matches!(fault.kind, FaultKind::Budget { .. }) => counts.stopped += 1,
             Err(fault) => return Some(Err(fault.to_string())),
         }
     }
-    Some(Ok(stopped))
+    Some(Ok(counts))
 }
 
 /// A program that still does wrong with as many instructions as can be turned into nothing.
@@ -493,7 +536,7 @@ fn accepted_programs_do_nothing_wrong() {
     let seed: u64 = number("SOUNDNESS_SEED", 1);
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut worker = Worker::new(0);
-    let (mut accepted, mut stopped) = (0u64, 0u64);
+    let (mut accepted, mut total) = (0u64, Counts::default());
     for _ in 0..programs {
         let mut maker = Maker { random: &mut random, code: Vec::new() };
         maker.program();
@@ -501,7 +544,12 @@ fn accepted_programs_do_nothing_wrong() {
         let seed = random.next() | 1;
         match judge(&insns, seed, &mut worker) {
             None => continue,
-            Some(Ok(runs)) => stopped += runs,
+            Some(Ok(counts)) => {
+                total.stopped += counts.stopped;
+                total.states += counts.states;
+                total.whole += counts.whole;
+                total.untraced += counts.untraced;
+            }
             Some(Err(fault)) => {
                 let small = disassemble(&shrink(insns, seed, &mut worker));
                 let lines: Vec<&str> = small.lines().collect();
@@ -514,8 +562,13 @@ fn accepted_programs_do_nothing_wrong() {
         accepted += 1;
     }
     println!(
-        "{programs} programs, {accepted} accepted, {} runs, {stopped} of them out of budget",
-        accepted * RUNS
+        "{programs} programs, {accepted} accepted, {} runs, {} of them out of budget",
+        accepted * RUNS,
+        total.stopped
+    );
+    println!(
+        "{} states of instructions compared in {FOLLOWED} runs of each, {} as a whole; {} programs too long to follow",
+        total.states, total.whole, total.untraced
     );
     assert!(accepted * 4 > programs, "most programs should be worth running: {accepted} of {programs}");
 }
