@@ -19,7 +19,7 @@ use fuse_bpf_vm::interp::{FaultKind, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec, UpdateMode};
 use fuse_bpf_vm::mem::Window;
 use fuse_bpf_vm::program::{Function, Program};
-use fuse_bpf_vm::verify::trace::{Follower, Trace, verify_traced};
+use fuse_bpf_vm::verify::trace::{Follower, verify_traced};
 use fuse_bpf_vm::verify::{Entry, Limits, Verified};
 
 /// Bytes of memory a program is given.
@@ -551,11 +551,11 @@ fn accepted_programs_do_nothing_wrong() {
                 total.untraced += counts.untraced;
             }
             Some(Err(fault)) => {
-                let small = disassemble(&shrink(insns, seed, &mut worker));
-                let lines: Vec<&str> = small.lines().collect();
+                let small = shrink(insns, seed, &mut worker);
+                let again = judge(&small, seed, &mut worker);
                 panic!(
-                    "accepted, and yet: {fault}\nseed {seed}, without what does not matter:\n{}",
-                    lines.join("\n")
+                    "accepted, and yet: {fault}\nseed {seed}, without what does not matter:\n{}{again:?}",
+                    disassemble(&small)
                 );
             }
         }

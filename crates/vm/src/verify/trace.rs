@@ -421,7 +421,7 @@ impl<'t> Follower<'t> {
 
     fn step(&mut self, now: &Moment<'_, '_, '_>) -> Result<(), String> {
         let mut reached: Vec<(usize, bool)> = Vec::new();
-        let mut closest = None;
+        let mut why = String::new();
         for &(from, whole) in &self.at {
             if self.is_second(now, from) {
                 reached.push((from, whole));
@@ -444,9 +444,11 @@ impl<'t> Follower<'t> {
                     }
                     Ok(false) => {
                         let check = Check { trace: self.trace, now, whole: true, bound: Bound::default() };
-                        closest = { check }.state(state).err().map(|wrong| wrong.text(state));
+                        if let Err(wrong) = { check }.state(state) {
+                            why += &format!("; as a whole, {}", wrong.text(state));
+                        }
                     }
-                    Err(wrong) => closest = Some(wrong.text(state)),
+                    Err(wrong) => why += &format!("; {}", wrong.text(state)),
                 }
             }
             if whole && !kept {
@@ -455,9 +457,8 @@ impl<'t> Follower<'t> {
             }
         }
         if reached.is_empty() {
-            let why = closest.unwrap_or_else(|| "no path comes here".to_owned());
             let before: Vec<usize> = self.at.iter().map(|(from, _)| self.trace.states[*from].pc).collect();
-            return Err(format!("no state holds at {} behind {before:?}: {why}", now.pc()));
+            return Err(format!("no state holds at {} behind {before:?}{why}", now.pc()));
         }
         reached.sort_unstable();
         reached.dedup();

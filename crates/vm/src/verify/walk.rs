@@ -371,9 +371,9 @@ impl<'p> Walker<'p> {
             for (old, new) in old.regs.iter().zip(&new.regs) {
                 follow(marks, old, new);
             }
-            for (old, new) in old.slots.iter().zip(new.slots.iter()) {
-                marks.follow(old.node, new.node);
-                match (&old.slot, &new.slot) {
+            for (before, entry) in old.slots.iter().zip(new.slots.iter()) {
+                marks.follow(before.node, entry.node);
+                match (&before.slot, &entry.slot) {
                     (Slot::Full(old), Slot::Full(new)) => follow(marks, old, new),
                     (Slot::Halves(old), Slot::Halves(new)) => {
                         for pair in old.iter().zip(new.iter()) {
@@ -382,7 +382,22 @@ impl<'p> Walker<'p> {
                             }
                         }
                     }
+                    // Bytes that were zero there, and a zero here.
+                    (Slot::Bytes(1..), Slot::Full(value)) => {
+                        if let Value::Scalar(scalar) = &**value {
+                            marks.follow(before.node, scalar.node);
+                        }
+                    }
                     _ => {}
+                }
+            }
+            // What the old state never touched has no node there: it may have been read, as zeros.
+            for entry in new.slots.iter().skip(old.slots.len()) {
+                marks.mark(entry.node);
+                if let Slot::Full(value) = &entry.slot
+                    && let Value::Scalar(scalar) = &**value
+                {
+                    marks.mark(scalar.node);
                 }
             }
         }
