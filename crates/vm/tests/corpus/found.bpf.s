@@ -279,17 +279,7 @@ exit
 r1 = *(u64 *)(r1 +0)
 r6 = *(u32 *)(r1 +0)
 r7 = *(u32 *)(r1 +4)
-r8 = *(u32 *)(r1 +8)
-if r7 == 0 goto last
-if r6 == 0 goto wide
-if r8 == 0 goto other
-*(u64 *)(r10 -16) = 200
-*(u64 *)(r10 -24) = 0
-goto b
-other: *(u64 *)(r10 -24) = 0
-goto b
-wide: r2 = 0
-b: r2 = 0
+if r7 == 0 goto second
 r2 = 0
 r2 = 0
 r2 = 0
@@ -298,9 +288,9 @@ r2 = 0
 r2 = 0
 r2 = 0
 r2 = 0
-if r7 == 1 goto last
-r2 = 1
-last: r2 = 0
+goto c
+second: *(u64 *)(r10 -24) = 0
+if r6 == 0 goto third
 r2 = 0
 r2 = 0
 r2 = 0
@@ -308,10 +298,46 @@ r2 = 0
 r2 = 0
 r2 = 0
 r2 = 0
-if r8 == 7 goto c
-r2 = 1
+r2 = 0
+p1: r2 = 0
 c: r2 = *(u64 *)(r10 -16)
 r3 = map[data][0] ll
 r3 += r2
 r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
 exit
+third: *(u64 *)(r10 -16) = 200
+goto p1
+
+== prune_zero_that_stood_for_zero_bytes
+r1 = *(u64 *)(r1 +0)
+r6 = *(u32 *)(r1 +0)
+r7 = *(u32 *)(r1 +4)
+if r7 == 0 goto second
+*(u64 *)(r10 -24) = r7
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+goto c
+second: *(u64 *)(r10 -16) = 0
+if r6 == 0 goto third
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+p1: r2 = 0
+c: r2 = *(u64 *)(r10 -16)
+r3 = map[data][0] ll
+r3 += r2
+r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
+exit
+third: *(u64 *)(r10 -16) = 200
+goto p1
