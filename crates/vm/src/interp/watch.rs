@@ -59,6 +59,12 @@ pub struct Moment<'m, 'w, 'r> {
     pub(super) slot: usize,
 }
 
+impl std::fmt::Debug for Moment<'_, '_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Moment").field("pc", &self.pc).field("regs", &self.regs).finish_non_exhaustive()
+    }
+}
+
 impl<'r> Moment<'_, '_, 'r> {
     pub(crate) fn program(&self) -> &'r Program {
         self.program

@@ -323,7 +323,7 @@ impl<'p> Walker<'p> {
         // Bytes do not remember where they come from, so that they are zero matters from here on.
         if let Value::Scalar(scalar) = value
             && scalar.value() == Some(0)
-            && bytes < 4
+            && (bytes < 4 || (bytes == 4 && off % 4 != 0))
         {
             self.marks.mark(scalar.node);
         }

@@ -38,6 +38,8 @@ use crate::program::Program;
 
 /// Most states of a verification that are kept; longer ones have no trace.
 const MOST_STATES: usize = 1 << 15;
+/// Instructions of a run after which it is not followed any more.
+const MOST_FOLLOWED: u64 = 5000;
 
 /// Collects states while they are walked.
 #[derive(Debug, Default)]
@@ -470,7 +472,7 @@ impl<'t> Follower<'t> {
 
 impl Observer for Follower<'_> {
     fn before(&mut self, now: &Moment<'_, '_, '_>) {
-        if self.lost || self.wrong.is_some() {
+        if self.lost || self.wrong.is_some() || self.checked == MOST_FOLLOWED {
             return;
         }
         if !std::ptr::eq(self.insns, now.program().insns.as_slice()) {

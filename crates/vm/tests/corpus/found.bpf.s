@@ -341,3 +341,29 @@ r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
 exit
 third: *(u64 *)(r10 -16) = 200
 goto p1
+
+== prune_zero_stored_unaligned
+r1 = *(u64 *)(r1 +0)
+r6 = *(u32 *)(r1 +0)
+r7 = *(u32 *)(r1 +4)
+r1 = 200
+if r6 == 0 goto a
+r1 = 0
+a: if r7 == 0 goto b
+r8 = 1
+b: r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+if r7 == 1 goto c
+r8 = 1
+c: *(u32 *)(r10 -7) = r1
+r2 = *(u8 *)(r10 -7)
+r3 = map[data][0] ll
+r3 += r2
+r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
+exit
