@@ -56,7 +56,7 @@ impl<'r> Host<'r> for Nobody {
 /// The next program.
 fn make(random: &mut Random) -> Vec<Insn> {
     let objects = vec![(6, 0, MEMORY as i16), (8, 0, VALUE as i16), (10, -40, 0), (10, -512, 0)];
-    let mut maker = Maker { random, code: Vec::new(), objects };
+    let mut maker = Maker { random, code: Vec::new(), objects, aligned: false };
     maker.push(op::ALU64 | op::MOV | op::X, 6, 1, 0, 0);
     maker.push(op::LDDW, 8, pseudo::MAP_VALUE, 0, 0);
     maker.push(0, 0, 0, 0, 0);

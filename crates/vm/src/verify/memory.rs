@@ -528,8 +528,12 @@ impl<'p> Walker<'p> {
         if !aligned {
             return Err(refuse("misaligned"));
         }
+        let mut old = Scalar::of_bytes(bytes);
         if let Kind::Stack(depth) = pointer.kind {
             self.read_stack(state, depth, span, register)?;
+            if let Value::Scalar(known) = self.load_stack(state, depth, span, bytes)? {
+                old = known;
+            }
             if access == Access::ReadWrite {
                 self.clobber_stack(state, depth, span, true)?;
             }
@@ -537,7 +541,7 @@ impl<'p> Walker<'p> {
             // It is read as well.
             self.span(&pointer, register, off.into(), bytes as u64, Access::Read)?;
         }
-        Ok(Scalar::of_bytes(bytes))
+        Ok(old)
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Maker<'r> {
     pub(crate) code: Vec<Insn>,
     /// Where the program may read and write: base register, first and last offset.
     pub(crate) objects: Vec<(u8, i16, i16)>,
+    /// Whether most accesses of the stack are to be aligned, as the kernel wants them.
+    pub(crate) aligned: bool,
 }
 
 pub(crate) const CONDITIONS: [u8; 11] =
@@ -164,7 +166,8 @@ impl Maker<'_> {
         let (base, first, last) = self.object();
         let (size, bytes) = self.random.pick(&SIZES);
         let mut off = first + self.random.below((last - first - bytes) as u64 + 1) as i16;
-        if self.random.below(2) == 0 {
+        let align = self.aligned && base == 10 && self.random.below(32) != 0;
+        if align || self.random.below(2) == 0 {
             off -= off.rem_euclid(bytes);
         }
         self.access(base, off.max(first), size);
@@ -173,7 +176,10 @@ impl Maker<'_> {
     /// A number is bounded in one of many ways and becomes an offset. The bound fits exactly, or nearly.
     pub(crate) fn bounded_access(&mut self) {
         let (base, first, last) = self.object();
-        let (size, bytes) = self.random.pick(&SIZES);
+        let (mut size, mut bytes) = self.random.pick(&SIZES);
+        if self.aligned && base == 10 && self.random.below(32) != 0 {
+            (size, bytes) = (op::B, 1);
+        }
         let number = self.random.number();
         let other = self.random.number();
         let room = i32::from(last - first - bytes);
