@@ -191,5 +191,11 @@ fn verified(walker: walk::Walker<'_>, longest: Option<u64>) -> Verified {
     };
     let maps = walker.calls.iter().filter_map(|(&slot, &map)| map.map(|map| (slot, map))).collect();
     let facts = Facts { reached: walker.reached, maps, fuel };
-    Verified { program: Arc::clone(program), given: Given::new(walker.start), facts, uses: walker.uses, stats }
+    Verified {
+        program: Arc::clone(program),
+        given: Given::new(walker.start),
+        facts,
+        uses: walker.uses,
+        stats,
+    }
 }

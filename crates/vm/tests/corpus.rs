@@ -384,7 +384,8 @@ fn run(case: &Case) -> Result<(), String> {
                 map.update(&[0; 4], &value, UpdateMode::Any).unwrap();
             }
         }
-        let mut follower = trace.as_ref().filter(|_| round < FOLLOWED).map(|trace| Follower::new(trace, &case.program));
+        let mut follower =
+            trace.as_ref().filter(|_| round < FOLLOWED).map(|trace| Follower::new(trace, &case.program));
         execute(&case.program, &memory, case.memory.is_some(), follower.as_mut())
             .map_err(|fault| format!("faults at run time (round {round}): {fault}"))?;
         if let Some(wrong) = follower.as_ref().and_then(|follower| follower.wrong()) {

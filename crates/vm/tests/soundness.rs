@@ -274,9 +274,8 @@ fn other_programs_are_noticed() {
             continue;
         };
         // One addition of a constant adds one more.
-        let adds: Vec<usize> = (0..code.len())
-            .filter(|&at| code[at].code == op::ALU64 | op::ADD && code[at].dst < 6)
-            .collect();
+        let adds: Vec<usize> =
+            (0..code.len()).filter(|&at| code[at].code == op::ALU64 | op::ADD && code[at].dst < 6).collect();
         if adds.is_empty() {
             continue;
         }

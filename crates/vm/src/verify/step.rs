@@ -132,7 +132,9 @@ impl Walker<'_> {
                 let num = match a.kind {
                     // Which record or slice is not known, only that it is one of a kind. Values that were looked up
                     // have names, and those that were not are the only one of their map.
-                    Kind::Stack(_) | Kind::Argument(_) | Kind::Value(_) => Number::apply(Op::Sub, &a.off.num, &b.off.num),
+                    Kind::Stack(_) | Kind::Argument(_) | Kind::Value(_) => {
+                        Number::apply(Op::Sub, &a.off.num, &b.off.num)
+                    }
                     _ => return Err(arithmetic(insn.dst, "another pointer")),
                 };
                 Value::Scalar(Scalar { node, ..Scalar::new(num) })

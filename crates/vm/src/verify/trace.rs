@@ -30,7 +30,9 @@
 
 use std::sync::Arc;
 
-use super::state::{Entered, Entry, Half, Id, Kind, MapRef, Marks, Pointer, REGS, SLOTS, Scalar, Slot, State, Value};
+use super::state::{
+    Entered, Entry, Half, Id, Kind, MapRef, Marks, Pointer, REGS, SLOTS, Scalar, Slot, State, Value,
+};
 use super::{Entry as Start, Limits, Rejection, Verified};
 use crate::insn::{Insn, op};
 use crate::interp::{Moment, Observer};
@@ -283,7 +285,8 @@ impl Check<'_, '_, '_, '_> {
     }
 
     fn slot(&mut self, addr: u64, holds: u64, slot: &Slot) -> bool {
-        let zeros = |zero: u8, bytes: u64| (0..8).all(|at| zero >> at & 1 == 0 || bytes >> (at * 8) & 0xff == 0);
+        let zeros =
+            |zero: u8, bytes: u64| (0..8).all(|at| zero >> at & 1 == 0 || bytes >> (at * 8) & 0xff == 0);
         match slot {
             Slot::Bytes(zero) => zeros(*zero, holds),
             Slot::Full(value) => self.value(holds, value),
