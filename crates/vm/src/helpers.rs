@@ -7,7 +7,7 @@
 
 use crate::contract::{ArgKind, Callable, Callback, DynptrKind, Effects, RetKind};
 use crate::maps::MapKind;
-use crate::mem::Access;
+use crate::mem::{Access, Window};
 
 mod dynptr;
 mod flow;
@@ -32,6 +32,17 @@ mod errno {
     /// What R0 holds for an error.
     pub(super) fn fail(errno: i32) -> u64 {
         i64::from(-errno) as u64
+    }
+}
+
+/// Zeroes memory that a call was given to write to and does not: the verifier takes it for written, so what it held
+/// before, addresses for instance, must not be there any more.
+fn wipe(memory: Window<'_>) {
+    let zeros = [0; 64];
+    for off in (0..memory.len()).step_by(zeros.len()) {
+        if !memory.write(off, &zeros[..zeros.len().min(memory.len() - off)]) {
+            return;
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod fault;
 mod keep;
 mod machine;
 mod memory;
+mod watch;
 
 pub use call::Call;
 pub use dynptr::{Dynptr, MAX_DYNPTR_SIZE};
@@ -42,6 +43,9 @@ pub use fault::{ArgFault, Fault, FaultKind};
 
 use keep::Keep;
 use machine::Machine;
+#[doc(hidden)]
+pub use watch::{Moment, Observer};
+
 use memory::{Local, Tables};
 
 /// A budget for programs with loops over names and directory pages: the number of instructions the
@@ -134,6 +138,49 @@ impl Worker {
         let local = Local::new(stack, context);
         let mut machine = Machine::new(program, local, &mut tables, host, *slot, budget);
         let outcome = machine.run([local.context.addr(), 0]);
+        *spare = tables.renew();
+        outcome
+    }
+
+    /// As [`Worker::run`], showing `observer` each instruction: for tests.
+    #[doc(hidden)]
+    pub fn run_observed<'r>(
+        &'r mut self,
+        program: &'r Program,
+        args: &[Arg<'r>],
+        host: &mut dyn Host<'r>,
+        budget: u64,
+        observer: &mut dyn Observer,
+    ) -> Outcome {
+        let Worker { slot, stack, context, tables: spare, keep } = self;
+        let mut tables = begin(spare, keep, program, *slot);
+        context.clear();
+        for arg in args {
+            context.push(Cell::new(tables.admit(arg)));
+        }
+        let local = Local::new(stack, context);
+        let mut machine = Machine::watched(program, local, &mut tables, host, (*slot, budget), observer);
+        let outcome = machine.run([local.context.addr(), 0]);
+        *spare = tables.renew();
+        outcome
+    }
+
+    /// As [`Worker::run_raw`], showing `observer` each instruction: for tests.
+    #[doc(hidden)]
+    pub fn run_raw_observed<'r>(
+        &'r mut self,
+        program: &'r Program,
+        memory: Window<'r>,
+        host: &mut dyn Host<'r>,
+        budget: u64,
+        observer: &mut dyn Observer,
+    ) -> Outcome {
+        let Worker { slot, stack, tables: spare, keep, .. } = self;
+        let mut tables = begin(spare, keep, program, *slot);
+        let addr = tables.admit(&Arg::Mem(memory));
+        let local = Local::new(stack, &[]);
+        let mut machine = Machine::watched(program, local, &mut tables, host, (*slot, budget), observer);
+        let outcome = machine.run([addr, memory.len() as u64]);
         *spare = tables.renew();
         outcome
     }

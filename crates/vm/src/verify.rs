@@ -37,6 +37,8 @@ mod scalar;
 mod state;
 mod step;
 mod tnum;
+#[doc(hidden)]
+pub mod trace;
 mod walk;
 
 pub use effects::{ArgumentUse, Uses};
@@ -175,6 +177,12 @@ pub fn verify(program: &Arc<Program>, entry: Entry<'_>, limits: Limits) -> Resul
     program.maps.iter().for_each(|map| map.freeze());
     let mut walker = walk::Walker::new(program, entry, limits);
     let longest = walker.walk()?;
+    Ok(verified(walker, longest))
+}
+
+/// What a walk to the end found.
+fn verified(walker: walk::Walker<'_>, longest: Option<u64>) -> Verified {
+    let program = walker.program;
     let fuel = if walker.joined { walker.flow.backward.clone() } else { Vec::new() };
     let stats = Stats {
         processed: walker.processed,
@@ -184,5 +192,11 @@ pub fn verify(program: &Arc<Program>, entry: Entry<'_>, limits: Limits) -> Resul
     };
     let maps = walker.calls.iter().filter_map(|(&slot, &map)| map.map(|map| (slot, map))).collect();
     let facts = Facts { reached: walker.reached, maps, fuel };
-    Ok(Verified { program: Arc::clone(program), given: Given::new(entry), facts, uses: walker.uses, stats })
+    Verified {
+        program: Arc::clone(program),
+        given: Given::new(walker.start),
+        facts,
+        uses: walker.uses,
+        stats,
+    }
 }

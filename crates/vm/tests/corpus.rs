@@ -1,5 +1,6 @@
 //! Small programs with the verdict of the verifier written on the line that must be refused; accepted ones are run
-//! by the checked interpreter as well, which must find nothing wrong with them.
+//! by the checked interpreter as well, which must find nothing wrong with them, and before each instruction must hold
+//! what the verifier knew there.
 //!
 //! The programs are in `corpus/*.bpf.s`. Each starts with `== name`, which may be followed by
 //!
@@ -25,11 +26,12 @@ use fuse_bpf_vm::contract::{ArgKind, ArgType, Callable, DynptrKind, Effects, Ret
 use fuse_bpf_vm::helpers;
 use fuse_bpf_vm::host::{Buffer, Caller, Host};
 use fuse_bpf_vm::insn::{Insn, op, pseudo};
-use fuse_bpf_vm::interp::{Arg, Call, Dynptr, FaultKind, Worker};
+use fuse_bpf_vm::interp::{Arg, Call, Dynptr, FaultKind, Moment, Observer, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec, UpdateMode};
 use fuse_bpf_vm::mem::{Access, Window};
 use fuse_bpf_vm::program::{Function, JumpTable, Missing, Poison, Program};
 use fuse_bpf_vm::validate::{check_insns, target};
+use fuse_bpf_vm::verify::trace::{Follower, verify_traced};
 use fuse_bpf_vm::verify::{Entry, Limits, verify};
 
 /// The arguments of programs with a context.
@@ -373,6 +375,9 @@ fn bytes(round: u64, count: usize) -> Vec<Cell<u8>> {
 
 /// Runs an accepted program: what the checked interpreter finds wrong with it.
 fn run(case: &Case) -> Result<(), String> {
+    let entry = case.memory.map_or(Entry::Context(ARGS), |size| Entry::Memory { size });
+    // Those that are refused without a reason are run as well.
+    let trace = verify_traced(&case.program, entry, Limits::default()).ok().and_then(|(_, trace)| trace);
     for round in 0..24 {
         let memory = bytes(round, case.memory.map_or(48, |size| size as usize));
         for map in &case.program.maps {
@@ -381,26 +386,51 @@ fn run(case: &Case) -> Result<(), String> {
                 map.update(&[0; 4], &value, UpdateMode::Any).unwrap();
             }
         }
-        execute(&case.program, &memory, case.memory.is_some())
+        let mut follower =
+            trace.as_ref().filter(|_| round < FOLLOWED).map(|trace| Follower::new(trace, &case.program));
+        execute(&case.program, &memory, case.memory.is_some(), follower.as_mut())
             .map_err(|fault| format!("faults at run time (round {round}): {fault}"))?;
+        if let Some(wrong) = follower.as_ref().and_then(|follower| follower.wrong()) {
+            return Err(format!("not as the verifier knows (round {round}): {wrong}"));
+        }
     }
     Ok(())
 }
 
-fn execute(program: &Program, memory: &[Cell<u8>], raw: bool) -> Result<(), String> {
+/// Of the runs of a program, those that are compared with what the verifier knew.
+const FOLLOWED: u64 = 4;
+
+/// For the other runs.
+struct Nobody;
+
+impl Observer for Nobody {
+    fn before(&mut self, _: &Moment<'_, '_, '_>) {}
+}
+
+fn execute(
+    program: &Program,
+    memory: &[Cell<u8>],
+    raw: bool,
+    follower: Option<&mut Follower<'_>>,
+) -> Result<(), String> {
     let mut worker = Worker::new(0);
+    let mut nobody = Nobody;
+    let observer: &mut dyn Observer = match follower {
+        Some(follower) => follower,
+        None => &mut nobody,
+    };
     let window = Window::from_cells(memory);
     let part = |off| window.sub(off, 16).unwrap();
     let outcome = if raw {
         let mut host = TestHost { buffers: vec![] };
-        worker.run_raw(program, window, &mut host, 100_000)
+        worker.run_raw_observed(program, window, &mut host, 100_000, observer)
     } else {
         let buffers = vec![
             TestBuffer { window: part(32), writable: true },
             TestBuffer { window: part(32), writable: false },
         ];
         let args = [Arg::Mem(part(0).read_only()), Arg::Mem(part(16)), Arg::Buffer(0), Arg::Buffer(1)];
-        worker.run(program, &args, &mut TestHost { buffers }, 100_000)
+        worker.run_observed(program, &args, &mut TestHost { buffers }, 100_000, observer)
     };
     match outcome.result {
         Ok(_) => Ok(()),

@@ -1,6 +1,7 @@
 //! Dynptrs.
 
 use super::errno::{E2BIG, EINVAL, ERANGE, fail};
+use super::wipe;
 use crate::interp::{Call, Dynptr, FaultKind, MAX_DYNPTR_SIZE};
 use crate::mem::{Access, Window};
 
@@ -19,13 +20,16 @@ pub(super) fn from_mem(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
 pub(super) fn read(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let (to, off, flags) = (call.required(0)?, call.scalar(3), call.scalar(4));
     let Some(dynptr) = call.dynptr(2).filter(|_| flags == 0) else {
+        wipe(to);
         return Ok(fail(EINVAL));
     };
-    Ok(match dynptr.slice(off, to.len() as u64) {
-        Some(from) if from.copy_to(&to) => 0,
-        Some(_) => fail(EINVAL),
-        None => fail(E2BIG),
-    })
+    let error = match dynptr.slice(off, to.len() as u64) {
+        Some(from) if from.copy_to(&to) => return Ok(0),
+        Some(_) => EINVAL,
+        None => E2BIG,
+    };
+    wipe(to);
+    Ok(fail(error))
 }
 
 pub(super) fn write(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
@@ -57,10 +61,12 @@ pub(super) fn data(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
 
 // Memory is always contiguous here, so the buffer to copy to is never needed.
 pub(super) fn slice(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    call.mem(2).map(wipe);
     give(call, call.scalar(1), call.scalar(3), Access::Read)
 }
 
 pub(super) fn slice_rdwr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    call.mem(2).map(wipe);
     give(call, call.scalar(1), call.scalar(3), Access::ReadWrite)
 }
 

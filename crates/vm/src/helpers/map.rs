@@ -1,6 +1,7 @@
 //! Maps and ring buffers.
 
 use super::errno::{E2BIG, EAGAIN, EINVAL, ENOENT, EPERM, fail};
+use super::wipe;
 use crate::interp::{ArgFault, Call, FaultKind, MAX_DYNPTR_SIZE};
 use crate::maps::{MAX_KEY_SIZE, MapError, MapKind, RingBuf, UpdateMode};
 use crate::mem::Window;
@@ -80,13 +81,23 @@ pub(super) fn push(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
 }
 
 pub(super) fn pop(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
-    Ok(result(call.map(0)?.next_window(call.required(1)?, true)))
+    next(call, true)
+}
+
+/// The next value of a queue or stack; zeros when there is none, as in Linux.
+fn next(call: &mut Call<'_, '_>, take: bool) -> Result<u64, FaultKind> {
+    let (map, value) = (call.map(0)?, call.required(1)?);
+    let found = map.next_window(value, take);
+    if found.is_err() {
+        wipe(value);
+    }
+    Ok(result(found))
 }
 
 pub(super) fn peek(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let (map, value) = (call.map(0)?, call.required(1)?);
     if map.spec().kind != MapKind::Bloom {
-        return Ok(result(map.next_window(value, false)));
+        return next(call, false);
     }
     Ok(match map.may_have_window(value) {
         Ok(true) => 0,

@@ -3,6 +3,7 @@
 use rustix::time::{ClockId, DynamicClockId, clock_gettime, clock_gettime_dynamic};
 
 use super::errno::{EFAULT, EINVAL, fail};
+use super::wipe;
 use crate::interp::{Call, FaultKind};
 use crate::mem::Access;
 
@@ -71,14 +72,12 @@ pub(super) fn probe_read_kernel(call: &mut Call<'_, '_>) -> Result<u64, FaultKin
     if to.is_empty() {
         return Ok(0);
     }
-    let from = call.probe(addr, to.len(), Access::Read);
+    // Its own stack and context a program reads with loads, which tell addresses from numbers.
+    let from =
+        if call.holds_addresses(addr, to.len()) { None } else { call.probe(addr, to.len(), Access::Read) };
     if from.is_some_and(|from| from.copy_to(&to)) {
         return Ok(0);
     }
-    for off in 0..to.len() {
-        if !to.write(off, &[0]) {
-            break;
-        }
-    }
+    wipe(to);
     Ok(fail(EFAULT))
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::errno::{EFAULT, EINVAL, ERANGE, fail};
 use super::format::format;
+use super::wipe;
 use crate::interp::{Call, FaultKind};
 use crate::mem::{Width, Window};
 
@@ -77,19 +78,27 @@ pub(super) fn trace_vprintk(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
 
 pub(super) fn snprintf(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let fmt = call.str(2)?;
-    let Some(values) = words(call.mem(3), call.scalar(4)).filter(|_| fmt.len() < MAX_FORMAT) else {
-        return Ok(fail(EINVAL));
+    let to = call.mem(0);
+    let words = words(call.mem(3), call.scalar(4)).filter(|_| fmt.len() < MAX_FORMAT);
+    let text = match words {
+        Some(values) => print(call, &fmt.to_vec(), &values),
+        None => Err(fail(EINVAL)),
     };
-    let text = match print(call, &fmt.to_vec(), &values) {
+    let text = match text {
         Ok(text) => text,
-        Err(error) => return Ok(error),
+        Err(error) => {
+            to.map(wipe);
+            return Ok(error);
+        }
     };
-    match call.mem(0) {
+    match to {
         Some(to) if !to.is_empty() => {
             let kept = &text.as_bytes()[..text.len().min(to.len() - 1)];
-            if !to.write(0, kept) || !to.write(kept.len(), &[0]) {
+            if !to.write(0, kept) {
                 return Ok(fail(EFAULT));
             }
+            // The NUL, and what comes behind it.
+            to.sub(kept.len(), to.len() - kept.len()).map(wipe);
         }
         None if call.scalar(1) != 0 => return Ok(fail(EINVAL)),
         _ => {}
@@ -166,10 +175,16 @@ fn store(call: &Call<'_, '_>, value: u64, consumed: usize) -> Result<u64, FaultK
     Ok(stored.map_or(fail(EFAULT), |()| consumed as u64))
 }
 
+/// What a number that was not parsed leaves: zero, as in Linux.
+fn no_number(call: &Call<'_, '_>, error: i32) -> Result<u64, FaultKind> {
+    wipe(call.required(3)?);
+    Ok(fail(error))
+}
+
 pub(super) fn strtol(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let parsed = match parse_argument(call)? {
         Ok(parsed) => parsed,
-        Err(error) => return Ok(fail(error)),
+        Err(error) => return no_number(call, error),
     };
     let value = if parsed.negative {
         0i64.checked_sub_unsigned(parsed.magnitude)
@@ -178,15 +193,15 @@ pub(super) fn strtol(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     };
     match value {
         Some(value) => store(call, value as u64, parsed.consumed),
-        None => Ok(fail(ERANGE)),
+        None => no_number(call, ERANGE),
     }
 }
 
 pub(super) fn strtoul(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     match parse_argument(call)? {
-        Ok(parsed) if parsed.negative => Ok(fail(EINVAL)),
+        Ok(parsed) if parsed.negative => no_number(call, EINVAL),
         Ok(parsed) => store(call, parsed.magnitude, parsed.consumed),
-        Err(error) => Ok(fail(error)),
+        Err(error) => no_number(call, error),
     }
 }
 

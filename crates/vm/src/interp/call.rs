@@ -337,6 +337,16 @@ impl<'c, 'r> Call<'c, 'r> {
         self.view.engine.charge(work);
     }
 
+    /// Whether some of `len` bytes at an address lie in memory of the run that holds addresses: the stack or the
+    /// context.
+    pub fn holds_addresses(&self, addr: u64, len: usize) -> bool {
+        let end = addr.saturating_add(len as u64);
+        let meets = |window: Window<'_>| {
+            addr < window.addr().saturating_add(window.len() as u64) && end > window.addr()
+        };
+        meets(self.view.local.stack) || meets(self.view.local.context)
+    }
+
     /// `len` bytes at an address the program made up, if it may access them.
     pub fn probe(&mut self, addr: u64, len: usize, access: Access) -> Option<Window<'c>> {
         self.view.mem(addr, len as u64, access).ok()

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::alu::{self, Order};
 use super::call::{Call, Engine, MAX_ARGS, View};
 use super::memory::{Local, Miss, Tables, covers, handle, refuse, resolve};
+use super::watch::{Moment, Unwatched, Watch};
 use super::{CLOBBERED, FRAME_SIZE, Fault, FaultKind, MAX_FRAMES, Outcome};
 use crate::contract::{ArgKind, Callable};
 use crate::helpers;
@@ -14,7 +15,7 @@ use crate::mem::{Access, Width, Window};
 use crate::program::Program;
 
 /// Registers a program has.
-const REGS: usize = 11;
+pub(super) const REGS: usize = 11;
 /// The frame pointer.
 const FP: usize = 10;
 /// `may_goto` jumps once only this part of the budget is left, so that the program can still finish.
@@ -25,17 +26,17 @@ type Stop = Box<FaultKind>;
 
 /// What a local call keeps for the caller.
 #[derive(Debug, Clone, Copy)]
-struct Frame<'r> {
+pub(super) struct Frame<'r> {
     /// The caller's program: what it called may have gone on to another one.
     program: &'r Program,
     /// Where the caller goes on; [`CALLBACK`] if it is a callable that called a function.
-    ret: usize,
+    pub(super) ret: usize,
     /// R6 to R9 of the caller.
-    saved: [u64; 4],
+    pub(super) saved: [u64; 4],
 }
 
 /// In place of a slot to go on at.
-const CALLBACK: usize = usize::MAX;
+pub(super) const CALLBACK: usize = usize::MAX;
 
 /// Does the same for each width with the width as a constant, so that a load is one load.
 macro_rules! by_width {
@@ -54,7 +55,7 @@ macro_rules! by_width {
 }
 
 /// One run of one program.
-pub(super) struct Machine<'w, 'r> {
+pub(super) struct Machine<'w, 'r, W = Unwatched> {
     program: &'r Program,
     regs: [u64; REGS],
     /// The instruction in progress.
@@ -73,6 +74,8 @@ pub(super) struct Machine<'w, 'r> {
     left: u64,
     /// Whether the loop goes on with a program that may be another one.
     switched: bool,
+    /// Who is shown each instruction.
+    watch: W,
 }
 
 impl<'w, 'r: 'w> Machine<'w, 'r> {
@@ -84,6 +87,21 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
         slot: usize,
         budget: u64,
     ) -> Self {
+        Machine::watched(program, local, tables, host, (slot, budget), Unwatched)
+    }
+}
+
+impl<'w, 'r: 'w, W: Watch> Machine<'w, 'r, W> {
+    /// A machine that shows each instruction. `share`: the thread's number, and the budget.
+    pub(super) fn watched(
+        program: &'r Program,
+        local: Local<'w>,
+        tables: &'w mut Tables<'r>,
+        host: &'w mut dyn Host<'r>,
+        share: (usize, u64),
+        watch: W,
+    ) -> Self {
+        let (slot, budget) = share;
         Machine {
             program,
             regs: [0; REGS],
@@ -99,6 +117,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
             budget,
             left: budget,
             switched: false,
+            watch,
         }
     }
 
@@ -142,6 +161,15 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
                 return Err(FaultKind::Budget { budget: self.budget }.into());
             }
             self.left -= 1;
+            self.watch.before(|| Moment {
+                program: self.program,
+                pc: self.pc,
+                regs: &self.regs,
+                callers: &self.frames[..self.depth],
+                local: self.local,
+                tables: self.tables,
+                slot: self.slot,
+            });
             self.at = self.pc;
             self.pc += 1;
             let (dst, src) = (insn.dst as usize, insn.src as usize);
@@ -603,7 +631,7 @@ impl<'w, 'r: 'w> Machine<'w, 'r> {
     }
 }
 
-impl<'r> Engine<'r> for Machine<'_, 'r> {
+impl<'r, W: Watch> Engine<'r> for Machine<'_, 'r, W> {
     fn tables(&mut self) -> &mut Tables<'r> {
         self.tables
     }

@@ -117,7 +117,7 @@ pub(super) struct Tables<'r> {
     /// Where what the run finds in maps is kept. `None` only between runs.
     keep: Option<&'r Keep>,
     /// Memory arguments.
-    args: Vec<Window<'r>>,
+    pub(super) args: Vec<Window<'r>>,
     /// Numbers of the buffers among the arguments.
     buffers: Vec<u32>,
     /// The programs that ran, the first one included.
@@ -127,14 +127,14 @@ pub(super) struct Tables<'r> {
     /// How many of the maps were found.
     found: usize,
     /// Values of the maps.
-    values: Vec<Values<'r>>,
+    pub(super) values: Vec<Values<'r>>,
     /// Memory handed out by calls.
-    slices: Vec<Window<'r>>,
+    pub(super) slices: Vec<Window<'r>>,
     /// Records reserved and not finished.
     pub(super) records: Vec<Reservation<'r>>,
     pub(super) dynptrs: Dynptrs<'r>,
     /// Keys that callbacks in progress are shown.
-    keys: Vec<Window<'r>>,
+    pub(super) keys: Vec<Window<'r>>,
     /// The spin lock the run holds.
     pub(super) lock: Option<Held<'r>>,
     tail_calls: u32,

@@ -316,14 +316,30 @@ impl<'p> Walker<'p> {
                 .into());
             }
         }
-        self.clobber_stack(state, depth, span, true)?;
+        let zero = matches!(value, Value::Scalar(scalar) if scalar.value() == Some(0));
         let Some(off) = span.constant() else {
+            let (first, last) = (Frame::slot_of(span.low), Frame::slot_of(span.high + bytes as i64 - 1));
+            let zeros: Vec<u8> =
+                (last..=first).map(|index| zeros_of(&state.frames[usize::from(depth)], index)).collect();
+            self.clobber_stack(state, depth, span, true)?;
+            if let Value::Scalar(scalar) = value
+                && zero
+            {
+                // What was zero stays zero, wherever the zero goes.
+                self.marks.mark(scalar.node);
+                for (index, zeros) in (last..=first).zip(zeros) {
+                    if let Slot::Bytes(known) = &mut state.frames[usize::from(depth)].entry_mut(index).slot {
+                        *known |= zeros;
+                    }
+                }
+            }
             return Ok(());
         };
+        self.clobber_stack(state, depth, span, true)?;
         // Bytes do not remember where they come from, so that they are zero matters from here on.
         if let Value::Scalar(scalar) = value
-            && scalar.value() == Some(0)
-            && bytes < 4
+            && zero
+            && (bytes < 4 || (bytes == 4 && off % 4 != 0))
         {
             self.marks.mark(scalar.node);
         }
@@ -528,8 +544,12 @@ impl<'p> Walker<'p> {
         if !aligned {
             return Err(refuse("misaligned"));
         }
+        let mut old = Scalar::of_bytes(bytes);
         if let Kind::Stack(depth) = pointer.kind {
             self.read_stack(state, depth, span, register)?;
+            if let Value::Scalar(known) = self.load_stack(state, depth, span, bytes)? {
+                old = known;
+            }
             if access == Access::ReadWrite {
                 self.clobber_stack(state, depth, span, true)?;
             }
@@ -537,7 +557,7 @@ impl<'p> Walker<'p> {
             // It is read as well.
             self.span(&pointer, register, off.into(), bytes as u64, Access::Read)?;
         }
-        Ok(Scalar::of_bytes(bytes))
+        Ok(old)
     }
 }
 
@@ -552,6 +572,19 @@ fn special(index: usize, what: &'static str) -> Box<Rule> {
 
 fn holds_pointer(slot: &Slot) -> bool {
     matches!(slot, Slot::Full(value) if matches!(**value, Value::Pointer(_)))
+}
+
+/// Which bytes of a slot are zero.
+fn zeros_of(frame: &Frame, index: usize) -> u8 {
+    match frame.entry(index).map(|entry| &entry.slot) {
+        None => 0xff,
+        Some(Slot::Bytes(zero)) => *zero,
+        // Whoever writes over some of its bytes marks it.
+        Some(Slot::Full(value)) if matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) => {
+            0xff
+        }
+        Some(_) => 0,
+    }
 }
 
 /// Some bytes of a number that was spilled. `low`: they are its lowest.

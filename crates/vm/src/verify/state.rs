@@ -244,6 +244,8 @@ pub(super) struct State {
     pub(super) rounds: u32,
     /// The last branch taken, in the walker's list.
     pub(super) branch: usize,
+    /// The last state on this path that was recorded.
+    pub(super) walked: Option<usize>,
 }
 
 impl State {

@@ -1,9 +1,10 @@
 //! What one instruction does to a state.
 
-use super::num::Cond;
+use super::num::{Cond, Num};
 use super::reject::Rule;
 use super::scalar::{Number, Op};
 use super::state::{Entered, Frame, Kind, MapRef, Pointer, Scalar, State, Value};
+use super::tnum::Tnum;
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
@@ -129,8 +130,11 @@ impl Walker<'_> {
                 }
                 let node = self.marks.join(a.off.node, b.off.node);
                 let num = match a.kind {
-                    // Which record or slice is not known, only that it is one of a kind.
-                    Kind::Stack(_) | Kind::Argument(_) => Number::apply(Op::Sub, &a.off.num, &b.off.num),
+                    // Which record or slice is not known, only that it is one of a kind. Values that were looked up
+                    // have names, and those that were not are the only one of their map.
+                    Kind::Stack(_) | Kind::Argument(_) | Kind::Value(_) => {
+                        Number::apply(Op::Sub, &a.off.num, &b.off.num)
+                    }
                     _ => return Err(arithmetic(insn.dst, "another pointer")),
                 };
                 Value::Scalar(Scalar { node, ..Scalar::new(num) })
@@ -661,7 +665,11 @@ fn byte_order(insn: Insn, num: &Number, full: bool) -> Number {
             let value = if turns { value.swap_bytes() >> (64 - bits.clamp(16, 64)) } else { value };
             Number::constant(if bits >= 64 { value } else { value & ((1 << bits) - 1) })
         }
-        None if turns => Number::ANY.zero_extend(bits),
+        None if turns => {
+            let turned = |known: u64| known.swap_bytes() >> (64 - bits.clamp(16, 64));
+            let known = Tnum { value: turned(num.full.bits.value), mask: turned(num.full.bits.mask) };
+            Number::from_full(Num { bits: known, ..Num::ANY })
+        }
         None => num.zero_extend(bits),
     }
 }

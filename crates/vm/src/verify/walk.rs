@@ -10,6 +10,7 @@ use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
 use crate::program::Program;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// No checkpoint.
 const NOWHERE: usize = usize::MAX;
@@ -45,7 +46,7 @@ pub(super) enum Next {
 
 /// One verification.
 pub(super) struct Walker<'p> {
-    pub(super) program: &'p Program,
+    pub(super) program: &'p Arc<Program>,
     pub(super) start: Start<'p>,
     pub(super) limits: Limits,
     pub(super) flow: Flow,
@@ -74,10 +75,12 @@ pub(super) struct Walker<'p> {
     attempt_start: usize,
     /// How far the attempt in progress may go.
     attempt_end: u64,
+    /// Who is told of every state, in tests.
+    pub(super) recorder: Option<Box<super::trace::Recorder>>,
 }
 
 impl<'p> Walker<'p> {
-    pub(super) fn new(program: &'p Program, start: Start<'p>, limits: Limits) -> Self {
+    pub(super) fn new(program: &'p Arc<Program>, start: Start<'p>, limits: Limits) -> Self {
         let count = program.insns.len();
         Walker {
             program,
@@ -101,6 +104,7 @@ impl<'p> Walker<'p> {
             attempts: 0,
             attempt_start: 0,
             attempt_end: u64::MAX,
+            recorder: None,
         }
     }
 
@@ -132,6 +136,7 @@ impl<'p> Walker<'p> {
             jumps: 0,
             rounds: 0,
             branch: NOWHERE,
+            walked: None,
         };
         if self.program.insns.is_empty() {
             return Err(Box::new(self.rejection(&state, Rule::Instruction { code: 0 })));
@@ -163,6 +168,9 @@ impl<'p> Walker<'p> {
                 return Err(Rule::TooComplex { processed: self.processed - 1 }.into());
             }
             self.reached[pc] = true;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.walked(state);
+            }
             state.insns += 1;
             state.since += 1;
             if matches!(self.step(state, insn)?, Next::End) {
@@ -206,6 +214,9 @@ impl<'p> Walker<'p> {
                 self.oldest_open(index)
             };
             self.inherit(index, state);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.cut(state, index);
+            }
             self.end(state, longest, waits);
             return Ok(true);
         }
@@ -239,6 +250,7 @@ impl<'p> Walker<'p> {
         let (joined, uses, calls) = (self.joined, self.uses.clone(), self.calls.clone());
         let (end, deepest, reached) = (self.attempt_end, self.deepest, self.reached.clone());
         let start = std::mem::replace(&mut self.attempt_start, points);
+        let before = self.recorder.as_ref().map(|recorder| recorder.before());
         self.attempts += 1;
         self.attempt_end = end.min(self.processed + self.limits.insns / 8);
         self.joined = true;
@@ -262,6 +274,9 @@ impl<'p> Walker<'p> {
         }
         // As if it had not been: no path of it has come back to an older checkpoint.
         self.points.truncate(points);
+        if let (Some(recorder), Some(before)) = (&mut self.recorder, before) {
+            recorder.undo(before);
+        }
         for list in &mut self.at {
             list.retain(|&index| index < points);
         }
@@ -356,9 +371,9 @@ impl<'p> Walker<'p> {
             for (old, new) in old.regs.iter().zip(&new.regs) {
                 follow(marks, old, new);
             }
-            for (old, new) in old.slots.iter().zip(new.slots.iter()) {
-                marks.follow(old.node, new.node);
-                match (&old.slot, &new.slot) {
+            for (before, entry) in old.slots.iter().zip(new.slots.iter()) {
+                marks.follow(before.node, entry.node);
+                match (&before.slot, &entry.slot) {
                     (Slot::Full(old), Slot::Full(new)) => follow(marks, old, new),
                     (Slot::Halves(old), Slot::Halves(new)) => {
                         for pair in old.iter().zip(new.iter()) {
@@ -367,7 +382,22 @@ impl<'p> Walker<'p> {
                             }
                         }
                     }
+                    // Bytes that were zero there, and a zero here.
+                    (Slot::Bytes(1..), Slot::Full(value)) => {
+                        if let Value::Scalar(scalar) = &**value {
+                            marks.follow(before.node, scalar.node);
+                        }
+                    }
                     _ => {}
+                }
+            }
+            // What the old state never touched has no node there: it may have been read, as zeros.
+            for entry in new.slots.iter().skip(old.slots.len()) {
+                marks.mark(entry.node);
+                if let Slot::Full(value) = &entry.slot
+                    && let Value::Scalar(scalar) = &**value
+                {
+                    marks.mark(scalar.node);
                 }
             }
         }

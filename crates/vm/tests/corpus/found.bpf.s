@@ -274,3 +274,96 @@ body: r0 = *(u64 *)(r2 +0)
 r0 = 0
 exit
 
+
+== prune_slot_the_older_state_never_touched
+r1 = *(u64 *)(r1 +0)
+r6 = *(u32 *)(r1 +0)
+r7 = *(u32 *)(r1 +4)
+if r7 == 0 goto second
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+goto c
+second: *(u64 *)(r10 -24) = 0
+if r6 == 0 goto third
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+p1: r2 = 0
+c: r2 = *(u64 *)(r10 -16)
+r3 = map[data][0] ll
+r3 += r2
+r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
+exit
+third: *(u64 *)(r10 -16) = 200
+goto p1
+
+== prune_zero_that_stood_for_zero_bytes
+r1 = *(u64 *)(r1 +0)
+r6 = *(u32 *)(r1 +0)
+r7 = *(u32 *)(r1 +4)
+if r7 == 0 goto second
+*(u64 *)(r10 -24) = r7
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+goto c
+second: *(u64 *)(r10 -16) = 0
+if r6 == 0 goto third
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+p1: r2 = 0
+c: r2 = *(u64 *)(r10 -16)
+r3 = map[data][0] ll
+r3 += r2
+r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
+exit
+third: *(u64 *)(r10 -16) = 200
+goto p1
+
+== prune_zero_stored_unaligned
+r1 = *(u64 *)(r1 +0)
+r6 = *(u32 *)(r1 +0)
+r7 = *(u32 *)(r1 +4)
+r1 = 200
+if r6 == 0 goto a
+r1 = 0
+a: if r7 == 0 goto b
+r8 = 1
+b: r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+if r7 == 1 goto c
+r8 = 1
+c: *(u32 *)(r10 -7) = r1
+r2 = *(u8 *)(r10 -7)
+r3 = map[data][0] ll
+r3 += r2
+r0 = *(u8 *)(r3 +0)              ; error: invalid access to map_value
+exit

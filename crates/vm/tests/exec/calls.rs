@@ -491,9 +491,58 @@ fn probing_does_not_fault() {
         |from: Vec<Insn>| code![store_imm(op::DW, 10, -8, -1), stack(1, -8), mov(2, 8), from, call(113)];
     assert_eq!(exec(code![probe(code![mov(3, 0)]), exit()]), Ok(-14i64 as u64));
     assert_eq!(exec(code![probe(code![mov(3, 0)]), load(op::DW, 0, 10, -8), exit()]), Ok(0));
-    let good = code![store_imm(op::DW, 10, -24, 6), probe(stack(3, -24)), load(op::DW, 0, 10, -8), exit()];
-    assert_eq!(exec(good), Ok(6));
+    let good =
+        program(code![load(op::DW, 6, 1, 0), probe(code![copy(3, 6)]), load(op::DW, 0, 10, -8), exit()]);
+    let bytes = [6, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(run(&good, &[Arg::Mem(Window::from_bytes(&bytes))]), Ok(6));
     assert!(exec(code![copy(1, 10), mov(2, 8), stack(3, -8), call(113), exit()]).is_err());
+}
+
+#[test]
+fn probing_does_not_tell_addresses() {
+    let bytes = [6; 8];
+    let probe = |from: Vec<Insn>| {
+        let insns = code![
+            copy(6, 1),
+            store(op::DW, 10, 1, -24),
+            store_imm(op::DW, 10, -8, -1),
+            stack(1, -8),
+            mov(2, 8),
+            from,
+            call(113),
+            load(op::DW, 1, 10, -8),
+            alu64(op::OR, 0, 1),
+            exit()
+        ];
+        run(&program(insns), &[Arg::Mem(Window::from_bytes(&bytes))])
+    };
+    for from in
+        [stack(3, -24), code![stack(3, -24), add(3, 7)], code![stack(3, -24), add(3, -7)], code![copy(3, 6)]]
+    {
+        assert_eq!(probe(from), Ok(-14i64 as u64));
+    }
+}
+
+/// The verifier takes memory that a call may write to for written.
+#[test]
+fn what_a_call_was_to_write_holds_nothing_else_when_it_fails() {
+    let kept = |make: Vec<Insn>| {
+        exec(code![
+            store_imm(op::DW, 10, -64, 0x7a7a),
+            store(op::DW, 10, 10, -8),
+            store(op::DW, 10, 10, -16),
+            make,
+            load(op::DW, 0, 10, -8),
+            load(op::DW, 1, 10, -16),
+            alu64(op::OR, 0, 1),
+            exit()
+        ])
+    };
+    for id in [105, 106] {
+        let parse = code![stack(1, -64), mov(2, 2), mov(3, 0), stack(4, -8), call(id), stack(1, -64)];
+        let again = code![mov(2, 2), mov(3, 0), stack(4, -16), call(id)];
+        assert_eq!(kept(code![parse, again]), Ok(0), "{id}");
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use fuse_bpf_vm::insn::Insn;
 
 const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_PROG_TYPE_XDP: u32 = 6;
@@ -93,6 +95,24 @@ impl Kernel {
         attr[1] = key.as_ptr() as u64;
         attr[2] = value.as_ptr() as u64;
         bpf(BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
+    }
+
+    /// The value of an entry of `len` bytes, if it is there.
+    pub(crate) fn lookup(&mut self, map: &OwnedFd, key: &[u8], len: usize) -> Option<Vec<u8>> {
+        let mut value = vec![0; len];
+        let mut attr = [0; 18];
+        attr[0] = pair(map.as_raw_fd() as u32, 0);
+        attr[1] = key.as_ptr() as u64;
+        attr[2] = value.as_mut_ptr() as u64;
+        bpf(BPF_MAP_LOOKUP_ELEM, &mut attr).ok().map(|_| value)
+    }
+
+    /// Removes an entry of a map.
+    pub(crate) fn delete(&mut self, map: &OwnedFd, key: &[u8]) -> io::Result<()> {
+        let mut attr = [0; 18];
+        attr[0] = pair(map.as_raw_fd() as u32, 0);
+        attr[1] = key.as_ptr() as u64;
+        bpf(BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
     }
 
     /// Why the last program was refused: the last lines of the verifier's log.

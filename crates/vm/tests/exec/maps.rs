@@ -333,3 +333,20 @@ fn programs_on_threads_feed_one_reader() {
         }
     });
 }
+
+#[test]
+fn an_empty_queue_leaves_zeros() {
+    let queue = Map::new(MapSpec::new("queue", MapKind::Queue, 0, 8, 4), 1).unwrap();
+    for id in [88, 89] {
+        let insns = code![
+            store(op::DW, 10, 10, -8),
+            map(1, 0),
+            copy(2, 10),
+            add(2, -8),
+            call(id),
+            load(op::DW, 0, 10, -8),
+            exit()
+        ];
+        assert_eq!(run(&program_with(insns, vec![queue.clone()], vec![]), &[]), Ok(0));
+    }
+}
