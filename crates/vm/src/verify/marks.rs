@@ -10,7 +10,7 @@
 use super::state::Id;
 
 /// Nodes from which on unused ones are looked for.
-const COLLECT_AT: usize = 1 << 18;
+const COLLECT_AT: usize = 1 << 19;
 /// Nodes in use from which on everything matters.
 const MOST_NODES: usize = 1 << 20;
 /// The end of a list.
