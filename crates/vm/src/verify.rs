@@ -30,6 +30,7 @@ mod compare;
 mod effects;
 mod flow;
 mod join;
+mod marks;
 mod memory;
 mod num;
 mod reject;
@@ -69,11 +70,14 @@ pub struct Limits {
     pub insns: u64,
     /// Branches not yet followed (Linux: 8,192).
     pub branches: usize,
+    /// About how many bytes of states are remembered, to be compared with. When there are more, the oldest are
+    /// forgotten, which can only make for more instructions to look at.
+    pub memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { insns: 1_000_000, branches: 8192 }
+        Limits { insns: 1_000_000, branches: 8192, memory: 16 << 20 }
     }
 }
 

@@ -35,7 +35,7 @@ use fuse_bpf_vm::verify::trace::{Follower, verify_traced};
 use fuse_bpf_vm::verify::{Entry, Limits, verify};
 
 /// The arguments of programs with a context.
-const ARGS: &[ArgType] = &[
+pub(crate) const ARGS: &[ArgType] = &[
     ArgType::Struct { name: "in", size: 16, access: Access::Read },
     ArgType::Struct { name: "out", size: 16, access: Access::ReadWrite },
     ArgType::Buffer { name: "buffer", access: Access::ReadWrite },
@@ -307,7 +307,7 @@ fn fill(case: &mut Case, body: &str, sleepable: bool) {
 }
 
 /// The entry, and what is called.
-fn functions(insns: &[Insn]) -> Vec<Function> {
+pub(crate) fn functions(insns: &[Insn]) -> Vec<Function> {
     let calls = |insn: &Insn| match insn.code {
         op::CALL_IMM => insn.src == pseudo::CALL_LOCAL,
         op::LDDW => insn.src == pseudo::FUNC,
@@ -323,6 +323,17 @@ fn functions(insns: &[Insn]) -> Vec<Function> {
         .into_iter()
         .map(|start| Function { start, name: format!("f{start}"), ..Function::default() })
         .collect()
+}
+
+/// All programs, for benchmarks: with the size of the memory they are entered with, if any, and their limit.
+#[allow(dead_code, reason = "the benchmark of verification includes this file")]
+pub(crate) fn programs() -> Vec<(Arc<Program>, Option<u32>, Option<u64>)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+    let all = texts.flat_map(|text| cases("corpus", &text));
+    all.map(|case| (case.program, case.memory, case.limit)).collect()
 }
 
 /// What is wrong with the verdict.

@@ -12,6 +12,7 @@ use crate::contract::{ArgKind, ArgType, Callable, Callback, DynptrKind, Effects,
 use crate::insn::Insn;
 use crate::maps::MapKind;
 use crate::mem::Access;
+use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
 
@@ -88,7 +89,7 @@ impl Walker<'_> {
             {
                 self.release(state, reference);
             }
-            Walker::write_slot(&mut state.frames[depth], slot, Slot::Bytes(0));
+            Walker::write_slot(state.frame_mut(depth), slot, Slot::Bytes(0));
         }
         if let Some(reference) = found.releases {
             self.release(state, reference);
@@ -116,7 +117,7 @@ impl Walker<'_> {
             }
             let reference = self.fresh();
             state.references.push(reference);
-            Walker::write_slot(&mut state.frames[depth], slot, Slot::Iter { reference, active: true });
+            Walker::write_slot(state.frame_mut(depth), slot, Slot::Iter { reference, active: true });
         }
         state.set(0, result);
         state.pc += 1;
@@ -155,7 +156,7 @@ impl Walker<'_> {
         let kind = Kind::Memory { size: 4, access: Access::Read, dynptr: reference };
         more.set(0, Value::Pointer(Pointer::new(kind)));
         self.fork(more, true, pc)?;
-        Walker::write_slot(&mut state.frames[depth], slot, Slot::Iter { reference, active: false });
+        Walker::write_slot(state.frame_mut(depth), slot, Slot::Iter { reference, active: false });
         state.set(0, Value::constant(0));
         Ok(Next::On)
     }
@@ -223,8 +224,8 @@ impl Walker<'_> {
             }
             _ => {}
         }
-        Walker::write_slot(&mut state.frames[depth], slot, Slot::Dynptr { state: dynptr, upper: false });
-        Walker::write_slot(&mut state.frames[depth], slot - 1, Slot::Dynptr { state: dynptr, upper: true });
+        Walker::write_slot(state.frame_mut(depth), slot, Slot::Dynptr { state: dynptr, upper: false });
+        Walker::write_slot(state.frame_mut(depth), slot - 1, Slot::Dynptr { state: dynptr, upper: true });
         Ok(())
     }
 
@@ -238,20 +239,16 @@ impl Walker<'_> {
                     && dynptr.reference == reference
                 {
                     gone.push(dynptr.id);
-                    Walker::write_slot(frame, index, Slot::Bytes(0));
+                    Walker::write_slot(Rc::make_mut(frame), index, Slot::Bytes(0));
                 }
             }
         }
-        state.each(|value| {
-            let stale = match value {
-                Value::Pointer(Pointer { kind: Kind::Record { reference: of, .. }, .. }) => *of == reference,
-                Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) => gone.contains(dynptr),
-                _ => false,
-            };
-            if stale {
-                *value = Value::None;
-            }
-        });
+        let stale = |value: &Value| match value {
+            Value::Pointer(Pointer { kind: Kind::Record { reference: of, .. }, .. }) => *of == reference,
+            Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) => gone.contains(dynptr),
+            _ => false,
+        };
+        state.change(stale, |value| *value = Value::None);
     }
 
     fn result(&mut self, state: &mut State, callee: &Callable, found: &Found) -> Done<Value> {

@@ -1,7 +1,8 @@
 //! Whether what was proved of one state holds of another.
 
 use super::flow::Flow;
-use super::state::{Entry, Frame, Half, Id, Kind, Marks, Pointer, Scalar, Slot, State, Value};
+use super::marks::Marks;
+use super::state::{Entry, Frame, Half, Id, Kind, Pointer, REGS, Scalar, Slot, State, Value};
 
 /// Which id of a new state stands for which of an old one; each for one only.
 #[derive(Debug, Default)]
@@ -10,6 +11,10 @@ pub(super) struct Ids {
 }
 
 impl Ids {
+    pub(super) fn clear(&mut self) {
+        self.pairs.clear();
+    }
+
     fn same(&mut self, old: Id, new: Id) -> bool {
         if old == 0 || new == 0 {
             return old == new;
@@ -24,8 +29,77 @@ impl Ids {
     }
 }
 
-/// Whether everything `new` can lead to was seen from `old`. `all`: as if every number and slot mattered.
-pub(super) fn covers(old: &State, new: &State, marks: &Marks, flow: &Flow, all: bool, ids: &mut Ids) -> bool {
+/// A register or slot of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    depth: u8,
+    /// Registers first, slots after them.
+    index: u8,
+}
+
+/// How states are compared.
+#[derive(Clone, Copy)]
+pub(super) struct Comparison<'w> {
+    pub(super) marks: &'w Marks,
+    pub(super) flow: &'w Flow,
+    /// As if every number and slot mattered.
+    pub(super) all: bool,
+}
+
+impl Comparison<'_> {
+    /// Whether everything `new` can lead to was seen from `old`; if not, and it is a single place that makes the
+    /// difference, where.
+    pub(super) fn covers(self, old: &State, new: &State, ids: &mut Ids) -> Result<(), Option<Place>> {
+        if !alike(old, new, ids) {
+            return Err(None);
+        }
+        for (depth, (a, b)) in old.frames.iter().zip(&new.frames).enumerate() {
+            let failed = |index: usize| Some(Place { depth: depth as u8, index: index as u8 });
+            let live = live(self.flow, new, depth);
+            for register in 0..REGS {
+                if !self.register_covers(a, b, register, live, ids) {
+                    return Err(failed(register));
+                }
+            }
+            for index in 0..a.slots.len().max(b.slots.len()) {
+                if !self.entry_covers(a, b, index, ids) {
+                    return Err(failed(REGS + index));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether states with frames in common differ in one place already, all others aside.
+    pub(super) fn differs(self, old: &State, new: &State, place: Place, ids: &mut Ids) -> bool {
+        let depth = usize::from(place.depth);
+        let (Some(a), Some(b)) = (old.frames.get(depth), new.frames.get(depth)) else { return true };
+        if old.frames.len() != new.frames.len() {
+            return true;
+        }
+        match usize::from(place.index).checked_sub(REGS) {
+            Some(slot) => !self.entry_covers(a, b, slot, ids),
+            None => !self.register_covers(a, b, place.index.into(), live(self.flow, new, depth), ids),
+        }
+    }
+
+    fn register_covers(self, old: &Frame, new: &Frame, register: usize, live: u16, ids: &mut Ids) -> bool {
+        let counts = live >> register & 1 == 1 || register == 10;
+        !counts || value_covers(&old.regs[register], &new.regs[register], self.marks, self.all, ids)
+    }
+
+    fn entry_covers(self, old: &Frame, new: &Frame, index: usize, ids: &mut Ids) -> bool {
+        let zero = Entry { slot: Slot::Bytes(0xff), node: 0 };
+        let (a, b) = (old.entry(index).unwrap_or(&zero), new.entry(index).unwrap_or(&zero));
+        // Slots below those the old state knew have no node to tell that they are read: they count.
+        let counts = self.all || a.node == 0 || self.marks.is_marked(a.node);
+        (!counts && !is_special(&a.slot) && !is_special(&b.slot))
+            || slot_covers(&a.slot, &b.slot, self.marks, self.all, ids)
+    }
+}
+
+/// Whether two states are in the same functions and hold as much.
+fn alike(old: &State, new: &State, ids: &mut Ids) -> bool {
     if old.frames.len() != new.frames.len()
         || old.references.len() != new.references.len()
         || old.lock.is_some() != new.lock.is_some()
@@ -37,15 +111,8 @@ pub(super) fn covers(old: &State, new: &State, marks: &Marks, flow: &Flow, all: 
         (Some((old_map, a)), Some((new_map, b))) => old_map == new_map && ids.same(a, b),
         _ => true,
     };
-    if !references || !lock {
-        return false;
-    }
-    old.frames.iter().zip(&new.frames).enumerate().all(|(depth, (a, b))| {
-        if depth > 0 && (a.call != b.call || a.entered != b.entered) {
-            return false;
-        }
-        frame_covers(a, b, live(flow, new, depth), marks, all, ids)
-    })
+    let mut calls = old.frames.iter().zip(&new.frames).skip(1);
+    references && lock && calls.all(|(a, b)| a.call == b.call && a.entered == b.entered)
 }
 
 /// Registers of a frame that can still be read.
@@ -58,23 +125,6 @@ pub(super) fn live(flow: &Flow, state: &State, depth: usize) -> u16 {
             flow.live[call] | flow.live.get(call + 1).copied().unwrap_or(u16::MAX)
         }
     }
-}
-
-fn frame_covers(old: &Frame, new: &Frame, live: u16, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
-    let registers = old.regs.iter().zip(&new.regs).enumerate();
-    let mut live_registers = registers.filter(|(register, _)| live >> register & 1 == 1 || *register == 10);
-    if !live_registers.all(|(_, (a, b))| value_covers(a, b, marks, all, ids)) {
-        return false;
-    }
-    let zero = Entry { slot: Slot::Bytes(0xff), node: 0 };
-    let count = old.slots.len().max(new.slots.len());
-    (0..count).all(|index| {
-        let (a, b) = (old.entry(index).unwrap_or(&zero), new.entry(index).unwrap_or(&zero));
-        // Slots below those the old state knew have no node to tell that they are read: they count.
-        let counts = all || a.node == 0 || marks.is_marked(a.node);
-        (!counts && !is_special(&a.slot) && !is_special(&b.slot))
-            || slot_covers(&a.slot, &b.slot, marks, all, ids)
-    })
 }
 
 /// Slots whose content binds even if it is never read.

@@ -43,7 +43,7 @@ pub(super) fn widened(walker: &Walker<'_>, old: &State, new: &State) -> Option<S
         if old.call != wide.call || old.entered != wide.entered {
             return None;
         }
-        widen_frame(walker, old, wide)?;
+        widen_frame(walker, old, Rc::make_mut(wide))?;
     }
     Some(wide)
 }
@@ -68,7 +68,7 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
             (a, b) if a == b => continue,
             (Slot::Full(a), Slot::Full(b)) => match (&**a, &**b) {
                 (Value::Scalar(a), Value::Scalar(b)) => {
-                    Slot::Full(Box::new(Value::Scalar(widen(walker, a, b))))
+                    Slot::Full(Rc::new(Value::Scalar(widen(walker, a, b))))
                 }
                 (Value::Pointer(a), Value::Pointer(b)) if a.kind == b.kind && a.off.num == b.off.num => {
                     continue;
@@ -93,7 +93,7 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
                         _ => Half::Bytes(0),
                     };
                 }
-                Slot::Halves(Box::new(halves))
+                Slot::Halves(Rc::new(halves))
             }
             (Slot::Bytes(a), Slot::Bytes(b)) => Slot::Bytes(a & b),
             (Slot::Dynptr { .. } | Slot::Iter { .. }, _) | (_, Slot::Dynptr { .. } | Slot::Iter { .. }) => {

@@ -9,6 +9,7 @@ use crate::contract::ArgType;
 use crate::interp::FRAME_SIZE;
 use crate::maps::{MapKind, MapSpec};
 use crate::mem::{Access, Width};
+use std::rc::Rc;
 
 /// An access that was proved to lie inside: the least and greatest offset in the object.
 #[derive(Debug, Clone, Copy)]
@@ -328,7 +329,7 @@ impl<'p> Walker<'p> {
                 // What was zero stays zero, wherever the zero goes.
                 self.marks.mark(scalar.node);
                 for (index, zeros) in (last..=first).zip(zeros) {
-                    if let Slot::Bytes(known) = &mut state.frames[usize::from(depth)].entry_mut(index).slot {
+                    if let Slot::Bytes(known) = &mut state.frame_mut(usize::from(depth)).entry_mut(index).slot {
                         *known |= zeros;
                     }
                 }
@@ -348,9 +349,9 @@ impl<'p> Walker<'p> {
             return Ok(());
         }
         let at = (off - offset_of(index)) as usize;
-        let frame = &mut state.frames[usize::from(depth)];
+        let frame = state.frame_mut(usize::from(depth));
         match value {
-            _ if bytes == 8 => Walker::write_slot(frame, index, Slot::Full(Box::new(value))),
+            _ if bytes == 8 => Walker::write_slot(frame, index, Slot::Full(Rc::new(value))),
             Value::Scalar(scalar) if bytes == 4 && at.is_multiple_of(4) => {
                 let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
                     scalar
@@ -364,7 +365,7 @@ impl<'p> Walker<'p> {
                     _ => [Half::Bytes(0); 2],
                 };
                 halves[at / 4] = Half::Scalar(stored);
-                entry.slot = Slot::Halves(Box::new(halves));
+                entry.slot = Slot::Halves(Rc::new(halves));
             }
             Value::Scalar(scalar) if scalar.value() == Some(0) => {
                 let entry = frame.entry_mut(index);
@@ -394,7 +395,7 @@ impl<'p> Walker<'p> {
             self.destroy(state, depth, index)?;
             let start = offset_of(index);
             let constant = span.constant().is_some() && certain;
-            let entry = state.frames[usize::from(depth)].entry_mut(index);
+            let entry = state.frame_mut(usize::from(depth)).entry_mut(index);
             // The bytes of the slot that may be written.
             let from = (low - start).clamp(0, 8) as u32;
             let to = (end - start).clamp(0, 8) as u32;
@@ -434,12 +435,12 @@ impl<'p> Walker<'p> {
                             Half::Scalar(_) => Half::Bytes(0),
                         };
                     }
-                    Slot::Halves(Box::new(halves))
+                    Slot::Halves(Rc::new(halves))
                 }
                 Slot::Full(value) => match **value {
                     Value::Scalar(scalar) if scalar.value() == Some(0) => Slot::Bytes(!written),
                     Value::Scalar(scalar) if written & 0x0f == 0 => {
-                        Slot::Halves(Box::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
+                        Slot::Halves(Rc::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
                     }
                     _ => Slot::Bytes(0),
                 },
@@ -460,11 +461,10 @@ impl<'p> Walker<'p> {
                 let lower = if upper { index + 1 } else { index };
                 self.forget_dynptr(state, depth, lower);
                 // Parts of what it described are not to be used any more.
-                state.each(|value| {
-                    if matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr: of, .. }, .. }) if *of == dynptr.id) {
-                        *value = Value::None;
-                    }
-                });
+                state.change(
+                    |value| matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr: of, .. }, .. }) if *of == dynptr.id),
+                    |value| *value = Value::None,
+                );
                 Ok(())
             }
             Some(Slot::Iter { .. }) => Err(special(index, "an iterator")),
@@ -475,7 +475,7 @@ impl<'p> Walker<'p> {
     /// Takes both halves of a dynptr away; `lower` is the slot of its first bytes.
     pub(super) fn forget_dynptr(&mut self, state: &mut State, depth: usize, lower: usize) {
         for index in [Some(lower), lower.checked_sub(1)].into_iter().flatten() {
-            Walker::write_slot(&mut state.frames[depth], index, Slot::Bytes(0));
+            Walker::write_slot(state.frame_mut(depth), index, Slot::Bytes(0));
         }
     }
 

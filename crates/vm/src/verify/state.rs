@@ -20,7 +20,7 @@ pub(super) const SLOTS: usize = FRAME_SIZE / 8;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scalar {
     pub(super) num: Number,
-    /// Its node in [`Marks`]: told when the number matters.
+    /// Its node in [`super::marks::Marks`]: told when the number matters.
     pub(super) node: Id,
     /// Numbers with this id in common differ only by their `delta`.
     pub(super) id: Id,
@@ -152,9 +152,9 @@ pub(super) enum Slot {
     /// Bytes that are 0 where the bit is set.
     Bytes(u8),
     /// A register.
-    Full(Box<Value>),
+    Full(Rc<Value>),
     /// Two numbers of 32 bits, or bytes as above.
-    Halves(Box<[Half; 2]>),
+    Halves(Rc<[Half; 2]>),
     /// The lower or upper half of a dynptr.
     Dynptr { state: DynptrState, upper: bool },
     /// An iterator with its reference; `active` while it has an element.
@@ -227,13 +227,13 @@ impl Frame {
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) pc: usize,
-    pub(super) frames: Vec<Frame>,
+    pub(super) frames: Vec<Rc<Frame>>,
     /// What must be given back.
     pub(super) references: Vec<Id>,
     /// The map value that is locked.
     pub(super) lock: Option<(MapRef, Id)>,
     /// The innermost checkpoint passed.
-    pub(super) parent: usize,
+    pub(super) parent: u32,
     /// Instructions on this path.
     pub(super) insns: u64,
     /// Of these, since the last checkpoint.
@@ -243,15 +243,19 @@ pub(super) struct State {
     /// Rounds of loops that end by themselves: iterators, callbacks, `may_goto`.
     pub(super) rounds: u32,
     /// The last branch taken, in the walker's list.
-    pub(super) branch: usize,
+    pub(super) branch: u32,
     /// The last state on this path that was recorded.
     pub(super) walked: Option<usize>,
 }
 
 impl State {
     pub(super) fn frame(&mut self) -> &mut Frame {
-        let last = self.frames.len() - 1;
-        &mut self.frames[last]
+        self.frame_mut(self.frames.len() - 1)
+    }
+
+    /// A frame, made to be written.
+    pub(super) fn frame_mut(&mut self, depth: usize) -> &mut Frame {
+        Rc::make_mut(&mut self.frames[depth])
     }
 
     pub(super) fn reg(&self, register: u8) -> Value {
@@ -267,14 +271,22 @@ impl State {
         self.frames.len() < MAX_FRAMES
     }
 
-    /// Does something with every value held anywhere.
-    pub(super) fn each(&mut self, mut does: impl FnMut(&mut Value)) {
+    /// Changes every value held anywhere for which `wanted` holds.
+    pub(super) fn change(&mut self, wanted: impl Fn(&Value) -> bool, mut does: impl FnMut(&mut Value)) {
         for frame in &mut self.frames {
-            frame.regs.iter_mut().for_each(&mut does);
-            if frame.slots.iter().any(|entry| matches!(entry.slot, Slot::Full(_))) {
+            let spilled = |entry: &Entry| matches!(&entry.slot, Slot::Full(value) if wanted(value));
+            let slots = frame.slots.iter().any(spilled);
+            if !slots && !frame.regs.iter().any(&wanted) {
+                continue;
+            }
+            let frame = Rc::make_mut(frame);
+            frame.regs.iter_mut().filter(|value| wanted(value)).for_each(&mut does);
+            if slots {
                 for entry in Rc::make_mut(&mut frame.slots) {
-                    if let Slot::Full(value) = &mut entry.slot {
-                        does(value);
+                    if let Slot::Full(value) = &mut entry.slot
+                        && wanted(value)
+                    {
+                        does(Rc::make_mut(value));
                     }
                 }
             }
@@ -286,106 +298,100 @@ impl State {
         Id::MAX - frames as Id
     }
 
-    /// Does something with every number held anywhere, offsets of pointers aside; `true` for those in registers.
-    pub(super) fn each_scalar(&mut self, mut does: impl FnMut(&mut Scalar, bool)) {
+    /// Changes every number held anywhere, offsets of pointers aside, for which `wanted` holds; `true` for those in
+    /// registers.
+    pub(super) fn change_scalars(
+        &mut self,
+        wanted: impl Fn(&Scalar) -> bool,
+        mut does: impl FnMut(&mut Scalar, bool),
+    ) {
         for frame in &mut self.frames {
+            let in_register = |value: &Value| matches!(value, Value::Scalar(scalar) if wanted(scalar));
+            let spilled = |entry: &Entry| match &entry.slot {
+                Slot::Full(value) => in_register(value),
+                Slot::Halves(halves) => {
+                    halves.iter().any(|half| matches!(half, Half::Scalar(scalar) if wanted(scalar)))
+                }
+                _ => false,
+            };
+            let slots = frame.slots.iter().any(spilled);
+            if !slots && !frame.regs.iter().any(in_register) {
+                continue;
+            }
+            let frame = Rc::make_mut(frame);
             for value in &mut frame.regs {
-                if let Value::Scalar(scalar) = value {
+                if let Value::Scalar(scalar) = value
+                    && wanted(scalar)
+                {
                     does(scalar, true);
                 }
             }
-            if frame.slots.iter().any(|entry| matches!(entry.slot, Slot::Full(_) | Slot::Halves(_))) {
-                for entry in Rc::make_mut(&mut frame.slots) {
-                    match &mut entry.slot {
-                        Slot::Full(value) => {
-                            if let Value::Scalar(scalar) = &mut **value {
+            if !slots {
+                continue;
+            }
+            for entry in Rc::make_mut(&mut frame.slots).iter_mut().filter(|entry| spilled(entry)) {
+                match &mut entry.slot {
+                    Slot::Full(value) => {
+                        if let Value::Scalar(scalar) = Rc::make_mut(value) {
+                            does(scalar, false);
+                        }
+                    }
+                    Slot::Halves(halves) => {
+                        for half in Rc::make_mut(halves) {
+                            if let Half::Scalar(scalar) = half
+                                && wanted(scalar)
+                            {
                                 does(scalar, false);
                             }
                         }
-                        Slot::Halves(halves) => {
-                            for half in &mut **halves {
-                                if let Half::Scalar(scalar) = half {
-                                    does(scalar, false);
-                                }
-                            }
-                        }
-                        _ => {}
                     }
+                    _ => {}
                 }
             }
         }
     }
-}
 
-/// Which values matter: a graph from each value to those it was made of.
-///
-/// A number matters when it decided a branch, became part of an address, a length or a constant argument; a slot of
-/// the stack matters when it was read. Checkpoints own a node for each number and slot, so when a value that came
-/// through a checkpoint matters, the checkpoint knows.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    nodes: Vec<Node>,
-    /// Further values that matter when a checkpoint's does: those of paths that ended there.
-    more: std::collections::HashMap<Id, Vec<Id>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Node {
-    from: [Id; 2],
-    marked: bool,
-}
-
-impl Marks {
-    /// A node for a value made of two others.
-    pub(super) fn join(&mut self, a: Id, b: Id) -> Id {
-        match (a, b) {
-            (0, other) | (other, 0) => other,
-            (a, b) if a == b => a,
-            (a, b) => self.push([a, b]),
-        }
-    }
-
-    /// A node for a checkpoint.
-    pub(super) fn boundary(&mut self, from: Id) -> Id {
-        self.push([from, 0])
-    }
-
-    fn push(&mut self, from: [Id; 2]) -> Id {
-        if self.nodes.is_empty() {
-            self.nodes.push(Node { from: [0; 2], marked: true });
-        }
-        self.nodes.push(Node { from, marked: false });
-        (self.nodes.len() - 1) as Id
-    }
-
-    /// The value matters, and what it was made of.
-    pub(super) fn mark(&mut self, node: Id) {
-        let mut todo = vec![node];
-        while let Some(id) = todo.pop() {
-            let Some(node) = self.nodes.get_mut(id as usize).filter(|node| !node.marked) else {
-                continue;
-            };
-            node.marked = true;
-            todo.extend(node.from.iter().filter(|&&from| from != 0));
-            if let Some(more) = self.more.get(&id) {
-                todo.extend(more);
+    /// Calls `does` with the node of every number and slot.
+    pub(super) fn each_node(&self, mut does: impl FnMut(Id)) {
+        for frame in &self.frames {
+            for value in &frame.regs {
+                if let Value::Scalar(scalar) = value {
+                    does(scalar.node);
+                }
+            }
+            for entry in frame.slots.iter() {
+                does(entry.node);
+                match &entry.slot {
+                    Slot::Full(value) => {
+                        if let Value::Scalar(scalar) = **value {
+                            does(scalar.node);
+                        }
+                    }
+                    Slot::Halves(halves) => {
+                        for half in halves.iter() {
+                            if let Half::Scalar(scalar) = half {
+                                does(scalar.node);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
             }
         }
     }
 
-    pub(super) fn is_marked(&self, node: Id) -> bool {
-        self.nodes.get(node as usize).is_some_and(|node| node.marked)
-    }
-
-    /// When `node` matters, now or later, so does `other`.
-    pub(super) fn follow(&mut self, node: Id, other: Id) {
-        if node == 0 || other == 0 {
-            return;
-        }
-        if self.is_marked(node) {
-            self.mark(other);
-        } else {
-            self.more.entry(node).or_default().push(other);
-        }
+    /// About how many bytes it takes to remember.
+    pub(super) fn size(&self) -> usize {
+        let values = |entry: &Entry| match entry.slot {
+            Slot::Full(_) => size_of::<Value>() + 16,
+            Slot::Halves(_) => 2 * size_of::<Half>() + 16,
+            _ => 0,
+        };
+        let frame = |frame: &Rc<Frame>| {
+            size_of::<Frame>()
+                + frame.slots.len() * size_of::<Entry>()
+                + frame.slots.iter().map(values).sum::<usize>()
+        };
+        size_of::<State>() + 64 + self.frames.iter().map(|one| frame(one) + 64).sum::<usize>()
     }
 }

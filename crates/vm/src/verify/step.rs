@@ -9,6 +9,7 @@ use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
 use crate::mem::Access;
+use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
 
@@ -328,7 +329,7 @@ impl Walker<'_> {
                     state.set(register as u8, value);
                 }
                 let caller = state.frames.len() - 2;
-                state.frames[caller].regs[..6].fill(Value::None);
+                state.frame_mut(caller).regs[..6].fill(Value::None);
                 Ok(Next::On)
             }
             op::CALL_IMM => self.call(state, insn),
@@ -383,7 +384,7 @@ impl Walker<'_> {
         }
         let depth = state.frames.len();
         self.deepest = self.deepest.max(depth + 1);
-        state.frames.push(Frame::new(depth, call, entered));
+        state.frames.push(Rc::new(Frame::new(depth, call, entered)));
         state.pc = to;
         Ok(())
     }
@@ -419,19 +420,17 @@ impl Walker<'_> {
         // A key is lent to the callback alone.
         if let Entered::Callback(_) = entered {
             let lent = State::lent_key(state.frames.len());
-            state.each(|value| {
-                if matches!(value, Value::Pointer(Pointer { kind: Kind::Key(_), object, .. }) if *object == lent) {
-                    *value = Value::None;
-                }
-            });
+            state.change(
+                |value| matches!(value, Value::Pointer(Pointer { kind: Kind::Key(_), object, .. }) if *object == lent),
+                |value| *value = Value::None,
+            );
         }
         state.frames.pop();
         if !gone.is_empty() {
-            state.each(|value| {
-                if matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) if gone.contains(dynptr)) {
-                    *value = Value::None;
-                }
-            });
+            state.change(
+                |value| matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) if gone.contains(dynptr)),
+                |value| *value = Value::None,
+            );
         }
         match entered {
             Entered::Call => {
@@ -484,15 +483,20 @@ impl Walker<'_> {
             return Err(Rule::Instruction { code: insn.code }.into());
         };
         let register = (insn.code & op::X != 0).then_some(insn.src);
-        let (mut taken, mut on) = (state.clone(), None);
+        let (mut taken, mut on) = (None, None);
         let (may, may_not) = match (a, b) {
             (Value::Scalar(x), Value::Scalar(y)) => {
                 let yes = Number::when(cond, &x.num, &y.num, low);
                 let no = Number::when(cond.negated(), &x.num, &y.num, low);
                 let mut may = yes.is_some();
                 if let Some((p, q)) = yes {
-                    may = self.learn(&mut taken, insn.dst, x, p, y)
-                        && register.is_none_or(|r| self.learn(&mut taken, r, y, q, x));
+                    // What is certain needs no second state.
+                    let of = match no {
+                        Some(_) => taken.insert(state.clone()),
+                        None => &mut *state,
+                    };
+                    may = self.learn(of, insn.dst, x, p, y)
+                        && register.is_none_or(|r| self.learn(of, r, y, q, x));
                 }
                 let mut may_not = no.is_some();
                 if let Some((p, q)) = no {
@@ -515,14 +519,15 @@ impl Walker<'_> {
                 } else if pointer.null == 0 {
                     (is_not, is_null)
                 } else {
-                    self.resolve(&mut taken, pointer.null, is_null);
+                    self.resolve(taken.insert(state.clone()), pointer.null, is_null);
                     self.resolve(state, pointer.null, is_not);
                     (true, true)
                 }
             }
             (Value::Pointer(p), Value::Pointer(q)) if !low && matches!(cond, Cond::Eq | Cond::Ne) => {
                 // One that is not null makes one that may be, if they are the same, not null.
-                let same = if cond == Cond::Eq { &mut taken } else { &mut *state };
+                let taken = taken.insert(state.clone());
+                let same = if cond == Cond::Eq { taken } else { &mut *state };
                 match (p.null, q.null) {
                     (0, null) | (null, 0) if null != 0 && p.kind == q.kind => self.resolve(same, null, false),
                     _ => {}
@@ -532,11 +537,15 @@ impl Walker<'_> {
             _ => (true, true),
         };
         if may {
-            taken.pc = target;
             if may_not {
+                let mut taken = taken.unwrap_or_else(|| state.clone());
+                taken.pc = target;
                 on = Some(taken);
             } else {
-                *state = taken;
+                if let Some(taken) = taken {
+                    *state = taken;
+                }
+                state.pc = target;
                 state.jumps += 1;
                 return Ok(Next::On);
             }
@@ -572,15 +581,15 @@ impl Walker<'_> {
         }
         let mut possible = true;
         let marks = &mut self.marks;
-        state.each_scalar(|scalar, register| {
+        let linked =
+            |scalar: &Scalar| old.id != 0 && scalar.id == old.id || old.half != 0 && scalar.half == old.half;
+        state.change_scalars(linked, |scalar, register| {
             let known = if old.id != 0 && scalar.id == old.id {
                 let by = Number::constant(scalar.delta.wrapping_sub(old.delta));
                 scalar.num.intersect(&Number::apply(Op::Add, &num, &by))
-            } else if old.half != 0 && scalar.half == old.half {
+            } else {
                 let half = Number { low: num.low, ..Number::ANY };
                 scalar.num.intersect(&half)
-            } else {
-                return;
             };
             match known {
                 Some(known) if known != scalar.num => {
@@ -607,10 +616,9 @@ impl Walker<'_> {
     /// Pointers that are null together are, or are not.
     pub(super) fn resolve(&mut self, state: &mut State, null: u32, is_null: bool) {
         let mut references = Vec::new();
-        state.each(|value| {
-            if let Value::Pointer(pointer) = value
-                && pointer.null == null
-            {
+        let same = |value: &Value| matches!(value, Value::Pointer(pointer) if pointer.null == null);
+        state.change(same, |value| {
+            if let Value::Pointer(pointer) = value {
                 if is_null {
                     if let Kind::Record { reference, .. } = pointer.kind {
                         references.push(reference);

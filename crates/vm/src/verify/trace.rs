@@ -30,8 +30,9 @@
 
 use std::sync::Arc;
 
+use super::marks::Marks;
 use super::state::{
-    Entered, Entry, Half, Id, Kind, MapRef, Marks, Pointer, REGS, SLOTS, Scalar, Slot, State, Value,
+    Entered, Entry, Half, Id, Kind, MapRef, Pointer, REGS, SLOTS, Scalar, Slot, State, Value,
 };
 use super::{Entry as Start, Limits, Rejection, Verified};
 use crate::insn::{Insn, op};
@@ -72,18 +73,19 @@ impl Recorder {
         let index = self.states.len();
         if state.since == 0 {
             // It was just remembered.
-            if self.points.len() <= state.parent {
-                self.points.resize(state.parent + 1, 0);
+            let point = state.parent as usize;
+            if self.points.len() <= point {
+                self.points.resize(point + 1, 0);
             }
-            self.points[state.parent] = index;
+            self.points[point] = index;
         }
         self.states.push((state.walked, state.clone()));
         state.walked = Some(index);
     }
 
     /// A path ends in favour of a checkpoint.
-    pub(super) fn cut(&mut self, state: &State, point: usize) {
-        let to = self.points.get(point).copied().unwrap_or(0);
+    pub(super) fn cut(&mut self, state: &State, point: u32) {
+        let to = self.points.get(point as usize).copied().unwrap_or(0);
         self.cuts.push((state.walked, to));
     }
 

@@ -1,32 +1,61 @@
 //! The walk over all paths: checkpoints, what of them makes another path superfluous, and loops.
 
-use super::compare::{Ids, covers, live};
+use super::compare::{Comparison, Ids, Place, live};
 use super::effects::Uses;
 use super::flow::{Flow, is_again};
 use super::join::{thresholds, widened};
+use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
-use super::state::{Entered, Entry, Frame, Half, Id, Kind, Marks, Pointer, Slot, State, Value};
+use super::state::{Entered, Entry, Frame, Half, Id, Kind, Pointer, Scalar, Slot, State, Value};
 use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
 use crate::program::Program;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// No checkpoint.
-const NOWHERE: usize = usize::MAX;
-/// Checkpoints compared with at one instruction.
+const NOWHERE: u32 = u32::MAX;
+/// States remembered for one instruction: what was seen before is forgotten.
 const MOST_COMPARED: usize = 24;
 
-/// A state that was seen, and what became of it.
-pub(super) struct Checkpoint {
-    pub(super) state: State,
+/// What became of the paths from a state that was seen. The state itself may have been forgotten.
+struct Checkpoint {
+    /// The one passed before.
+    parent: u32,
     /// Paths from here that have not ended.
     open: u32,
     /// The oldest open checkpoint that a path from here ended at: until that one is closed, what matters here is
     /// not all known.
-    waits: usize,
-    /// Instructions of the longest path from here to the end; `None` if a loop is in it that was not walked to its end.
-    longest: Option<u64>,
+    waits: u32,
+    /// Instructions of the path to here.
+    insns: u32,
+    /// Instructions of the longest path from here to the end; [`ENDLESS`] if a loop is in it that was not walked to its
+    /// end.
+    longest: u32,
+}
+
+/// See [`Checkpoint::longest`].
+const ENDLESS: u32 = u32::MAX;
+
+/// A state that is remembered.
+struct Seen {
+    /// Its checkpoint.
+    index: u32,
+    state: State,
+    /// About how many bytes it takes.
+    size: usize,
+    /// Where the state it was compared with last was another, which is likely where the next is.
+    differed: Option<Place>,
+}
+
+/// A branch that was taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    /// The one before it.
+    before: u32,
+    /// The slot, and in the lowest bit whether it jumped.
+    slot: u32,
 }
 
 /// Rounds of a loop before one state for all is tried.
@@ -55,11 +84,16 @@ pub(super) struct Walker<'p> {
     /// By the slot of a call: the only map it was given, if there is only one.
     pub(super) calls: std::collections::BTreeMap<usize, Option<u32>>,
     points: Vec<Checkpoint>,
-    /// Checkpoints by slot, oldest first.
-    at: Vec<Vec<usize>>,
+    /// States remembered by slot, oldest first.
+    at: Vec<Vec<Seen>>,
+    /// The slot and checkpoint of each state remembered, and of some already forgotten, oldest first.
+    age: VecDeque<(u32, u32)>,
+    /// Bytes of all states remembered.
+    bytes: usize,
     todo: Vec<State>,
-    /// Branches taken: the one before, slot, and whether it jumped.
-    branches: Vec<(usize, usize, bool)>,
+    /// What waits for an attempt in progress.
+    suspended: Vec<Vec<State>>,
+    branches: Vec<Taken>,
     pub(super) processed: u64,
     next_id: Id,
     /// Whether a loop was proved without walking it to its end.
@@ -72,9 +106,11 @@ pub(super) struct Walker<'p> {
     /// Attempts in progress.
     attempts: u32,
     /// The first checkpoint of the attempt in progress.
-    attempt_start: usize,
+    attempt_start: u32,
     /// How far the attempt in progress may go.
     attempt_end: u64,
+    /// For comparisons.
+    ids: Ids,
     /// Who is told of every state, in tests.
     pub(super) recorder: Option<Box<super::trace::Recorder>>,
 }
@@ -91,8 +127,11 @@ impl<'p> Walker<'p> {
             uses: Uses::default(),
             calls: std::collections::BTreeMap::new(),
             points: Vec::new(),
-            at: vec![Vec::new(); count],
+            at: std::iter::repeat_with(Vec::new).take(count).collect(),
+            age: VecDeque::new(),
+            bytes: 0,
             todo: Vec::new(),
+            suspended: Vec::new(),
             branches: Vec::new(),
             processed: 0,
             next_id: REGION_NONE,
@@ -104,6 +143,7 @@ impl<'p> Walker<'p> {
             attempts: 0,
             attempt_start: 0,
             attempt_end: u64::MAX,
+            ids: Ids::default(),
             recorder: None,
         }
     }
@@ -127,7 +167,7 @@ impl<'p> Walker<'p> {
         }
         let mut state = State {
             pc: 0,
-            frames: vec![first],
+            frames: vec![Rc::new(first)],
             references: Vec::new(),
             lock: None,
             parent: NOWHERE,
@@ -148,12 +188,16 @@ impl<'p> Walker<'p> {
                 return Err(Box::new(self.rejection(&state, *rule)));
             }
         }
-        Ok(self.points.first().and_then(|point| point.longest))
+        let longest = self.points.first().map(|point| point.longest);
+        Ok(longest.filter(|longest| *longest != ENDLESS).map(u64::from))
     }
 
     /// Follows one path to its end.
     fn follow(&mut self, state: &mut State) -> Result<(), Box<Rule>> {
         loop {
+            if self.marks.is_full() && self.recorder.is_none() {
+                self.collect(state);
+            }
             let pc = state.pc;
             let Some(&insn) = self.program.insns.get(pc) else {
                 return Err(Rule::Instruction { code: 0 }.into());
@@ -174,7 +218,7 @@ impl<'p> Walker<'p> {
             state.insns += 1;
             state.since += 1;
             if matches!(self.step(state, insn)?, Next::End) {
-                self.end(state, Some(0), NOWHERE);
+                self.end(state, 0, NOWHERE);
                 return Ok(());
             }
         }
@@ -184,36 +228,46 @@ impl<'p> Walker<'p> {
     fn arrive(&mut self, state: &mut State) -> Result<bool, Box<Rule>> {
         let again = is_again(self.program, state.pc) || self.program.insns[state.pc].code == op::MAY_GOTO;
         self.forget_dead(state);
-        let candidates: Vec<usize> = self.at[state.pc].iter().rev().take(MOST_COMPARED).copied().collect();
         if again {
-            self.widen(state, &candidates);
+            self.widen(state);
         }
-        for index in candidates {
-            let unfinished = self.is_unfinished(index);
-            let point = &self.points[index];
-            let mut ids = Ids::default();
-            if !covers(&point.state, state, &self.marks, &self.flow, unfinished, &mut ids) {
+        let mut found = None;
+        let mut ids = std::mem::take(&mut self.ids);
+        let (points, at) = (&self.points, &mut self.at[state.pc]);
+        for (position, seen) in at.iter_mut().enumerate().rev() {
+            let is_open = points[seen.index as usize].open > 0;
+            let unfinished = is_open || oldest_open(points, seen.index) != NOWHERE;
+            let comparison = Comparison { marks: &self.marks, flow: &self.flow, all: unfinished };
+            ids.clear();
+            if seen.differed.is_some_and(|place| comparison.differs(&seen.state, state, place, &mut ids)) {
                 continue;
             }
-            if point.open > 0 {
-                // Round and round. The same state with no progress never ends; one that stands for many rounds may.
-                if point.state.rounds == state.rounds && !again && self.attempts == 0 {
-                    let mut ids = Ids::default();
-                    if covers(state, &point.state, &self.marks, &self.flow, true, &mut ids) {
-                        return Err(Rule::InfiniteLoop.into());
-                    }
-                }
-                self.joined = true;
+            ids.clear();
+            if let Err(place) = comparison.covers(&seen.state, state, &mut ids) {
+                seen.differed = place;
+                continue;
             }
-            let longest = if unfinished { None } else { point.longest };
-            let waits = if !unfinished {
-                NOWHERE
-            } else if point.open > 0 {
-                index
-            } else {
-                self.oldest_open(index)
+            // Round and round. The same state with no progress never ends; one that stands for many rounds may.
+            if is_open && seen.state.rounds == state.rounds && !again && self.attempts == 0 {
+                ids.clear();
+                let comparison = Comparison { all: true, ..comparison };
+                if comparison.covers(state, &seen.state, &mut ids).is_ok() {
+                    return Err(Rule::InfiniteLoop.into());
+                }
+            }
+            found = Some((position, seen.index, unfinished, is_open));
+            break;
+        }
+        self.ids = ids;
+        if let Some((position, index, unfinished, is_open)) = found {
+            self.joined |= is_open;
+            let longest = if unfinished { ENDLESS } else { self.points[index as usize].longest };
+            let waits = match (unfinished, is_open) {
+                (false, _) => NOWHERE,
+                (true, true) => index,
+                (true, false) => oldest_open(&self.points, index),
             };
-            self.inherit(index, state);
+            self.inherit(position, state);
             if let Some(recorder) = &mut self.recorder {
                 recorder.cut(state, index);
             }
@@ -221,16 +275,17 @@ impl<'p> Walker<'p> {
             return Ok(true);
         }
         if again || (state.jumps >= 2 && state.since >= 8) {
-            if let Some(&last) = self.at[state.pc].last()
-                && self.points[last].open > 0
+            if let Some(last) = self.at[state.pc].last()
+                && self.points[last.index as usize].open > 0
             {
                 let (rounds, attempt) = &mut self.rounds[state.pc];
                 *rounds += 1;
                 // What an attempt found is widened again at once.
-                let widened = self.attempts > 0 && last >= self.attempt_start && *rounds * 4 >= *attempt;
+                let widened =
+                    self.attempts > 0 && last.index >= self.attempt_start && *rounds * 4 >= *attempt;
                 if (*rounds >= *attempt || widened) && self.attempts < MOST_ATTEMPTS {
                     *attempt = *rounds * 4;
-                    if self.attempt(state, last) {
+                    if self.attempt(state) {
                         return Ok(true);
                     }
                 }
@@ -241,15 +296,18 @@ impl<'p> Walker<'p> {
     }
 
     /// Tries to prove one state for this round of a loop and all that follow, instead of walking them.
-    fn attempt(&mut self, state: &State, last: usize) -> bool {
-        let Some(mut wide) = widened(self, &self.points[last].state, state) else {
+    fn attempt(&mut self, state: &State) -> bool {
+        let last = self.at[state.pc].last();
+        let Some(mut wide) = last.and_then(|last| widened(self, &last.state, state)) else {
             return false;
         };
         let points = self.points.len();
-        let todo = std::mem::take(&mut self.todo);
+        let mut todo = std::mem::take(&mut self.todo);
+        todo.push(state.clone());
+        self.suspended.push(todo);
         let (joined, uses, calls) = (self.joined, self.uses.clone(), self.calls.clone());
         let (end, deepest, reached) = (self.attempt_end, self.deepest, self.reached.clone());
-        let start = std::mem::replace(&mut self.attempt_start, points);
+        let start = std::mem::replace(&mut self.attempt_start, points as u32);
         let before = self.recorder.as_ref().map(|recorder| recorder.before());
         self.attempts += 1;
         self.attempt_end = end.min(self.processed + self.limits.insns / 8);
@@ -267,7 +325,8 @@ impl<'p> Walker<'p> {
         self.attempts -= 1;
         self.attempt_start = start;
         self.attempt_end = end;
-        self.todo = todo;
+        self.todo = self.suspended.pop().unwrap_or_default();
+        self.todo.pop();
         if proved {
             self.rounds[state.pc] = (0, FIRST_ATTEMPT);
             return true;
@@ -278,8 +337,11 @@ impl<'p> Walker<'p> {
             recorder.undo(before);
         }
         for list in &mut self.at {
-            list.retain(|&index| index < points);
+            while let Some(last) = list.pop_if(|last| last.index as usize >= points) {
+                self.bytes -= last.size;
+            }
         }
+        while self.age.pop_back_if(|(_, index)| *index as usize >= points).is_some() {}
         (self.joined, self.uses, self.calls) = (joined, uses, calls);
         (self.deepest, self.reached) = (deepest, reached);
         false
@@ -290,46 +352,50 @@ impl<'p> Walker<'p> {
     fn forget_dead(&self, state: &mut State) {
         for depth in 0..state.frames.len() {
             let live = live(&self.flow, state, depth);
-            for (register, value) in state.frames[depth].regs.iter_mut().enumerate().take(10) {
-                if live >> register & 1 == 0 {
-                    *value = Value::None;
+            let dead = |(register, value): (usize, &Value)| {
+                live >> register & 1 == 0 && register < 10 && *value != Value::None
+            };
+            if state.frames[depth].regs.iter().enumerate().any(dead) {
+                for (register, value) in state.frame_mut(depth).regs.iter_mut().enumerate().take(10) {
+                    if live >> register & 1 == 0 {
+                        *value = Value::None;
+                    }
                 }
             }
         }
     }
 
     /// Forgets the numbers that differ from round to round and have not mattered so far, so that rounds become alike.
-    fn widen(&mut self, state: &mut State, candidates: &[usize]) {
+    fn widen(&self, state: &mut State) {
         let same_calls = |old: &State| {
             old.frames.len() == state.frames.len()
                 && old.frames.iter().zip(&state.frames).all(|(a, b)| a.call == b.call)
         };
-        let Some(&index) = candidates
-            .iter()
-            .find(|&&index| self.points[index].open > 0 && same_calls(&self.points[index].state))
-        else {
+        let is_open = |seen: &&Seen| self.points[seen.index as usize].open > 0;
+        let mut all = self.at[state.pc].iter().rev();
+        let Some(Seen { state: old, .. }) = all.find(|seen| is_open(seen) && same_calls(&seen.state)) else {
             return;
         };
-        let old = &self.points[index].state;
         let marks = &self.marks;
         let forget = |old: &Value, new: &mut Value| {
             if let (Value::Scalar(old), Value::Scalar(new)) = (old, new)
                 && !marks.is_marked(old.node)
                 && old.num != new.num
             {
-                *new = super::state::Scalar { node: new.node, ..super::state::Scalar::ANY };
+                *new = Scalar { node: new.node, ..Scalar::ANY };
             }
         };
         for (old, new) in old.frames.iter().zip(&mut state.frames) {
+            let new = Rc::make_mut(new);
             for (old, new) in old.regs.iter().zip(&mut new.regs) {
                 forget(old, new);
             }
             let slots = Rc::make_mut(&mut new.slots);
             for (old, new) in old.slots.iter().zip(slots) {
                 match (&old.slot, &mut new.slot) {
-                    (Slot::Full(old), Slot::Full(new)) => forget(old, new),
+                    (Slot::Full(old), Slot::Full(new)) => forget(old, Rc::make_mut(new)),
                     (Slot::Halves(old), Slot::Halves(new)) => {
-                        for (old, new) in old.iter().zip(&mut **new) {
+                        for (old, new) in old.iter().zip(Rc::make_mut(new)) {
                             if let (Half::Scalar(old), Half::Scalar(scalar)) = (old, &*new)
                                 && !marks.is_marked(old.node)
                                 && old.num != scalar.num
@@ -344,23 +410,9 @@ impl<'p> Walker<'p> {
         }
     }
 
-    /// Whether what matters at a checkpoint is not all known yet.
-    fn is_unfinished(&self, index: usize) -> bool {
-        self.points[index].open > 0 || self.oldest_open(index) != NOWHERE
-    }
-
-    /// The open checkpoint that a closed one waits for.
-    fn oldest_open(&self, index: usize) -> usize {
-        let mut waits = self.points[index].waits;
-        while waits != NOWHERE && self.points[waits].open == 0 {
-            waits = self.points[waits].waits;
-        }
-        waits
-    }
-
     /// What matters at a checkpoint matters to a path that ended there.
-    fn inherit(&mut self, index: usize, state: &State) {
-        let old = &self.points[index].state;
+    fn inherit(&mut self, position: usize, state: &State) {
+        let old = &self.at[state.pc][position].state;
         let marks = &mut self.marks;
         let follow = |marks: &mut Marks, old: &Value, new: &Value| {
             if let (Value::Scalar(old), Value::Scalar(new)) = (old, new) {
@@ -406,44 +458,82 @@ impl<'p> Walker<'p> {
     /// Remembers the state.
     fn checkpoint(&mut self, state: &mut State) {
         let marks = &mut self.marks;
-        state.each_scalar(|scalar, _| scalar.node = marks.boundary(scalar.node));
-        for frame in &mut state.frames {
-            if frame.slots.is_empty() {
+        state.change_scalars(|_| true, |scalar, _| scalar.node = marks.boundary(scalar.node));
+        for depth in 0..state.frames.len() {
+            if state.frames[depth].slots.is_empty() {
                 continue;
             }
-            for entry in Rc::make_mut(&mut frame.slots) {
+            for entry in Rc::make_mut(&mut state.frame_mut(depth).slots) {
                 entry.node = marks.boundary(entry.node);
             }
         }
-        let index = self.points.len();
-        self.points.push(Checkpoint { state: state.clone(), open: 1, waits: NOWHERE, longest: Some(0) });
+        let index = self.points.len() as u32;
+        let insns = u32::try_from(state.insns).unwrap_or(u32::MAX);
+        self.points.push(Checkpoint { parent: state.parent, open: 1, waits: NOWHERE, insns, longest: 0 });
+        let size = state.size();
+        self.bytes += size;
         let list = &mut self.at[state.pc];
-        list.push(index);
+        // What was there before an attempt is still wanted should it fail.
+        let own = list.partition_point(|seen| self.attempts > 0 && seen.index < self.attempt_start);
+        if list.len() - own >= MOST_COMPARED {
+            self.bytes -= list.remove(own).size;
+        }
+        list.push(Seen { index, state: state.clone(), size, differed: None });
+        self.age.push_back((state.pc as u32, index));
+        self.forget_old();
         state.parent = index;
         (state.since, state.jumps) = (0, 0);
     }
 
+    /// Forgets the oldest states until those that are left are no more than [`Limits::memory`] allows.
+    fn forget_old(&mut self) {
+        while self.bytes > self.limits.memory {
+            let Some((slot, index)) = self.age.pop_front() else { return };
+            let list = &mut self.at[slot as usize];
+            if let Ok(position) = list.binary_search_by_key(&index, |seen| seen.index) {
+                self.bytes -= list.remove(position).size;
+            }
+        }
+        // Those that were forgotten because there were too many at one instruction.
+        if self.age.len() >= 1024 && self.age.len() > 64 * self.at.len() {
+            let at = &self.at;
+            self.age.retain(|(slot, index)| {
+                at[*slot as usize].binary_search_by_key(index, |seen| seen.index).is_ok()
+            });
+        }
+    }
+
+    /// Takes back what was noted of numbers that are held nowhere any more.
+    fn collect(&mut self, state: &State) {
+        let (at, todo, suspended) = (&self.at, &self.todo, &self.suspended);
+        self.marks.collect(|does| {
+            state.each_node(&mut *does);
+            todo.iter().chain(suspended.iter().flatten()).for_each(|state| state.each_node(&mut *does));
+            at.iter().flatten().for_each(|seen| seen.state.each_node(&mut *does));
+        });
+    }
+
     /// A path ends, `longest` instructions before the program does, waiting for a checkpoint or not.
-    fn end(&mut self, state: &State, longest: Option<u64>, waits: usize) {
+    fn end(&mut self, state: &State, longest: u32, waits: u32) {
         let (mut index, mut longest, mut waits) = (state.parent, longest, waits);
-        let mut insns = state.insns;
+        let mut insns = u32::try_from(state.insns).unwrap_or(u32::MAX);
         while index != NOWHERE {
-            let point = &mut self.points[index];
-            let from_here = longest.map(|longest| longest + insns - point.state.insns);
-            point.longest = match (point.longest, from_here) {
-                (Some(a), Some(b)) => Some(a.max(b)),
-                _ => None,
+            let point = &mut self.points[index as usize];
+            point.longest = if point.longest == ENDLESS || longest == ENDLESS {
+                ENDLESS
+            } else {
+                point.longest.max(longest.saturating_add(insns - point.insns))
             };
             // A checkpoint does not wait for itself.
             if waits < index {
-                point.waits = if point.waits == NOWHERE { waits } else { point.waits.min(waits) };
+                point.waits = point.waits.min(waits);
             }
             point.open -= 1;
             if point.open > 0 {
                 return;
             }
-            (longest, waits, insns) = (point.longest, point.waits, point.state.insns);
-            index = point.state.parent;
+            (longest, waits, insns) = (point.longest, point.waits, point.insns);
+            index = point.parent;
         }
     }
 
@@ -452,10 +542,8 @@ impl<'p> Walker<'p> {
         if self.todo.len() >= self.limits.branches {
             return Err(Rule::TooComplex { processed: self.processed }.into());
         }
-        self.points[state.parent].open += 1;
-        state.jumps += 1;
-        self.branches.push((state.branch, slot, taken));
-        state.branch = self.branches.len() - 1;
+        self.points[state.parent as usize].open += 1;
+        self.note(&mut state, slot, taken);
         self.todo.push(state);
         Ok(())
     }
@@ -463,17 +551,18 @@ impl<'p> Walker<'p> {
     /// Notes the branch a state takes.
     pub(super) fn note(&mut self, state: &mut State, slot: usize, taken: bool) {
         state.jumps += 1;
-        self.branches.push((state.branch, slot, taken));
-        state.branch = self.branches.len() - 1;
+        self.branches.push(Taken { before: state.branch, slot: (slot as u32) << 1 | u32::from(taken) });
+        state.branch = (self.branches.len() - 1) as u32;
     }
 
     fn rejection(&self, state: &State, rule: Rule) -> Rejection {
         let slot = state.pc.min(self.program.insns.len().saturating_sub(1));
         let mut path = Vec::new();
         let mut at = state.branch;
-        while let (Some(&(before, slot, taken)), true) = (self.branches.get(at), path.len() < MOST_SHOWN) {
-            path.push(Branch { slot, taken, line: self.program.line(slot).cloned() });
-            at = before;
+        while let (Some(branch), true) = (self.branches.get(at as usize), path.len() < MOST_SHOWN) {
+            let slot = (branch.slot >> 1) as usize;
+            path.push(Branch { slot, taken: branch.slot & 1 == 1, line: self.program.line(slot).cloned() });
+            at = branch.before;
         }
         path.reverse();
         Rejection {
@@ -497,4 +586,13 @@ impl<'p> Walker<'p> {
     pub(super) fn write_slot(frame: &mut Frame, index: usize, slot: Slot) {
         *frame.entry_mut(index) = Entry { slot, node: 0 };
     }
+}
+
+/// The open checkpoint that a closed one waits for: what matters at it is not all known yet.
+fn oldest_open(points: &[Checkpoint], index: u32) -> u32 {
+    let mut waits = points[index as usize].waits;
+    while waits != NOWHERE && points[waits as usize].open == 0 {
+        waits = points[waits as usize].waits;
+    }
+    waits
 }
