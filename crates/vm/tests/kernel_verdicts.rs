@@ -11,7 +11,7 @@
 //! how many programs are made, `KERNEL_VERDICTS_SEED` where they start from, and with `KERNEL_VERDICTS_SHOW`
 //! the first program of each row is printed. The counts in the file are those of
 //! `KERNEL_VERDICTS_PROGRAMS=100000 cargo test --release -p fuse-bpf-vm --test kernel_verdicts -- --nocapture`
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test, and its helpers")]
 
 #[path = "exec/kernel.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
