@@ -9,9 +9,9 @@
 //!
 //! Needs the right to load XDP programs; without it, the test says so and does nothing. `KERNEL_VERDICTS_PROGRAMS` sets
 //! how many programs are made, `KERNEL_VERDICTS_SEED` where they start from, and with `KERNEL_VERDICTS_SHOW`
-//! the first program of each row is printed. The counts in the file are those of
+//! the first program of each row is printed. What the counts in the file are of is written there; for 100,000:
 //! `KERNEL_VERDICTS_PROGRAMS=100000 cargo test --release -p fuse-bpf-vm --test kernel_verdicts -- --nocapture`
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test, and its helpers")]
 
 #[path = "exec/kernel.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

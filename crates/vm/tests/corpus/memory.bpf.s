@@ -492,9 +492,19 @@ r3 += r2                         ; error: unbounded min value
 r0 = *(u8 *)(r3 +0)
 exit
 
+== atomic_result_is_what_was_there
+*(u64 *)(r10 -8) = 5
+r2 = 1
+r2 = atomic_fetch_add((u64 *)(r10 -8), r2)
+r3 = map[data][0] ll
+r3 += r2
+r0 = *(u8 *)(r3 +26)
+exit
+
 == atomic_result_is_unknown
 *(u64 *)(r10 -8) = 0
 r2 = 1
+r2 = atomic_fetch_add((u64 *)(r10 -8), r2)
 r2 = atomic_fetch_add((u64 *)(r10 -8), r2)
 r3 = map[data][0] ll
 r3 += r2                         ; error: unbounded min value
@@ -603,4 +613,28 @@ r2 = r10
 r2 += -8
 call bpf_map_lookup_elem         ; error: R2 leaks addr into a call that reads the stack
 r0 = 0
+exit
+
+== zero_at_a_variable_offset_leaves_zeros
+r1 = *(u64 *)(r1 +0)
+r2 = *(u8 *)(r1 +0)
+r2 &= 7
+r3 = r10
+r3 += r2
+*(u8 *)(r3 -8) = 0
+r4 = *(u64 *)(r10 -8)
+r1 += r4
+r0 = *(u8 *)(r1 +15)
+exit
+
+== one_at_a_variable_offset_does_not
+r1 = *(u64 *)(r1 +0)
+r2 = *(u8 *)(r1 +0)
+r2 &= 7
+r3 = r10
+r3 += r2
+*(u8 *)(r3 -8) = 1
+r4 = *(u64 *)(r10 -8)
+r1 += r4                         ; error: unbounded min value
+r0 = *(u8 *)(r1 +15)
 exit
