@@ -39,13 +39,18 @@ FILTER(prefix_copied, lookup_prefilter, META, struct fuse_buffer *name)
 FILTER(prefix_unrolled, unlink_prefilter, META, struct fuse_buffer *name)
 {
 	struct bpf_dynptr ptr;
-	const char *at;
+	const struct {
+		uint64_t first;
+		uint16_t second;
+		uint8_t third;
+	} __attribute__((packed)) *at;
 
+	/* ".important-", as compilers compare it. */
 	bpf_fuse_get_ro_dynptr(name, &ptr);
-	at = bpf_dynptr_slice(&ptr, 0, NULL, 11);
+	at = bpf_dynptr_slice(&ptr, 0, NULL, sizeof(*at));
 	if (!at)
 		return BPF_FUSE_CONTINUE;
-	return __builtin_memcmp(at, ".important-", 8) ? BPF_FUSE_CONTINUE : -EPERM;
+	return at->first == 0x6174726f706d692eull && at->second == 0x746e && at->third == '-' ? -EPERM : BPF_FUSE_CONTINUE;
 }
 
 struct extension {
