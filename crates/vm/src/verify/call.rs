@@ -339,7 +339,7 @@ impl Walker<'_> {
                     ArgKind::ValueOut if spec.kind != MapKind::Bloom => Access::ReadWrite,
                     _ => Access::Read,
                 };
-                self.memory_of(state, register, (size.into(), size.into()), access, true)?;
+                self.memory_of(state, register, (size.into(), size.into()), None, access, true)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
                     // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
@@ -378,7 +378,7 @@ impl Walker<'_> {
                         "unbounded memory access: make sure to bounds check the length".to_owned(),
                     ));
                 }
-                self.memory_of(state, register, (range.umin, range.umax), access, false)?;
+                self.memory_of(state, register, (range.umin, range.umax), Some(&size), access, false)?;
             }
             ArgKind::Size => {}
             ArgKind::ConstSize => {
@@ -387,7 +387,7 @@ impl Walker<'_> {
                 found.size = Some(u32::try_from(size).map_err(|_| refuse(format!("is too large: {size}")))?);
             }
             ArgKind::Fixed { len, access } => {
-                self.memory_of(state, register, (len as u64, len as u64), access, true)?
+                self.memory_of(state, register, (len as u64, len as u64), None, access, true)?
             }
             ArgKind::Str => self.string(&value).map_err(refuse)?,
             ArgKind::DynptrUninit(kind) => {
@@ -505,17 +505,25 @@ impl Walker<'_> {
         self.constant(value) == Some(0)
     }
 
-    /// Memory lent to a call: `size` is its least and greatest length.
+    /// Memory lent to a call: `size` is its least and greatest length, `length` the number it is.
     fn memory_of(
         &mut self,
         state: &mut State,
         register: u8,
         size: (u64, u64),
+        length: Option<&Scalar>,
         access: Access,
         certain: bool,
     ) -> Done<()> {
-        let pointer = self.pointer(state, register)?;
+        let mut pointer = self.pointer(state, register)?;
         let (least, most) = size;
+        if let Some(end) = length.and_then(|length| self.reach(state, &pointer.off, length)) {
+            // Where it ends is known better than where it starts and how long it is.
+            let least = pointer.off.num.full.smin;
+            let high = end.saturating_sub(most as i64).max(least);
+            let range = Number::from_full(Num::signed_range(least, high));
+            pointer.off.num = pointer.off.num.intersect(&range).unwrap_or(pointer.off.num);
+        }
         if matches!(pointer.kind, Kind::Context) {
             return Err(Rule::NotMemory { register, what: "ctx".to_owned() }.into());
         }

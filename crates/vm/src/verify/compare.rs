@@ -48,6 +48,23 @@ pub(super) fn covers(old: &State, new: &State, marks: &Marks, flow: &Flow, all: 
     })
 }
 
+/// Whether the facts that mattered behind an old state hold of a new one; after [`covers`], with its ids.
+pub(super) fn facts_cover(old: &State, new: &State, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
+    old.facts.iter().filter(|fact| all || marks.is_marked(fact.node)).all(|a| {
+        new.facts.iter().any(|b| {
+            let count = ids.pairs.len();
+            let covers = a.relation == b.relation
+                && a.terms.iter().zip(&b.terms).all(|(a, b)| {
+                    a.num.includes(&b.num) && ids.same(a.id, b.id) && a.delta == b.delta
+                });
+            if !covers {
+                ids.pairs.truncate(count);
+            }
+            covers
+        })
+    })
+}
+
 /// Registers of a frame that can still be read.
 pub(super) fn live(flow: &Flow, state: &State, depth: usize) -> u16 {
     // A frame that waits for a call goes on behind it, or with it once more.
@@ -120,7 +137,7 @@ fn value_covers(old: &Value, new: &Value, marks: &Marks, all: bool, ids: &mut Id
         // Nothing was read of it.
         (Value::None, _) => true,
         (Value::Scalar(a), Value::Scalar(b)) => scalar_covers(a, b, marks, all, ids),
-        (Value::Pointer(a), Value::Pointer(b)) => pointer_covers(a, b, ids),
+        (Value::Pointer(a), Value::Pointer(b)) => pointer_covers(a, b, marks, all, ids),
         _ => false,
     }
 }
@@ -132,10 +149,10 @@ fn scalar_covers(old: &Scalar, new: &Scalar, marks: &Marks, all: bool, ids: &mut
     // What was proved of linked numbers by way of each other holds only of numbers linked in the same way.
     old.num.includes(&new.num)
         && (old.id == 0 || (ids.same(old.id, new.id) && old.delta == new.delta))
-        && (old.half == 0 || ids.same(old.half, new.half))
+        && (old.half == 0 || (ids.same(old.half, new.half) && old.half_delta == new.half_delta))
 }
 
-fn pointer_covers(old: &Pointer, new: &Pointer, ids: &mut Ids) -> bool {
+fn pointer_covers(old: &Pointer, new: &Pointer, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
     let kind = match (old.kind, new.kind) {
         (Kind::Memory { size: a, access: x, dynptr: d }, Kind::Memory { size: b, access: y, dynptr: e }) => {
             a == b && x == y && ids.same(d, e)
@@ -146,6 +163,9 @@ fn pointer_covers(old: &Pointer, new: &Pointer, ids: &mut Ids) -> bool {
         (a, b) => a == b,
     };
     kind && old.off.num.includes(&new.off.num)
+        && (old.off.id == 0
+            || !(all || marks.is_marked(old.off.node))
+            || (ids.same(old.off.id, new.off.id) && old.off.delta == new.off.delta))
         && ids.same(old.null, new.null)
         && (old.object == 0 || ids.same(old.object, new.object))
 }

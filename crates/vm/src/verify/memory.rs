@@ -339,7 +339,7 @@ impl<'p> Walker<'p> {
                 let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
                     scalar
                 } else {
-                    Scalar { node: scalar.node, half: scalar.half, ..Scalar::new(scalar.num.truncate()) }
+                    Scalar::with_half_of(scalar.num.truncate(), &scalar)
                 };
                 let entry = frame.entry_mut(index);
                 let mut halves = match &entry.slot {
@@ -562,6 +562,8 @@ fn part(scalar: &Scalar, at: usize, bytes: usize, low: bool) -> Scalar {
     if fits {
         return *scalar;
     }
-    let half = if low && bytes == 4 { scalar.half } else { 0 };
-    Scalar { node: scalar.node, half, ..Scalar::new(num) }
+    if low && bytes == 4 {
+        return Scalar::with_half_of(num, scalar);
+    }
+    Scalar { node: scalar.node, ..Scalar::new(num) }
 }

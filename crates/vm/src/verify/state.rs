@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::facts::Fact;
 use super::num::Num;
 use super::scalar::Number;
 use crate::contract::{Callback, DynptrKind};
@@ -25,12 +26,14 @@ pub(super) struct Scalar {
     /// Numbers with this id in common differ only by their `delta`.
     pub(super) id: Id,
     pub(super) delta: u64,
-    /// Numbers with this id in common have the same lower half.
+    /// The lower halves of numbers with this id in common differ only by their `half_delta`.
     pub(super) half: Id,
+    pub(super) half_delta: u32,
 }
 
 impl Scalar {
-    pub(super) const ANY: Scalar = Scalar { num: Number::ANY, node: 0, id: 0, delta: 0, half: 0 };
+    pub(super) const ANY: Scalar =
+        Scalar { num: Number::ANY, node: 0, id: 0, delta: 0, half: 0, half_delta: 0 };
 
     pub(super) const fn constant(value: u64) -> Scalar {
         Scalar { num: Number::constant(value), ..Scalar::ANY }
@@ -38,6 +41,11 @@ impl Scalar {
 
     pub(super) fn new(num: Number) -> Scalar {
         Scalar { num, ..Scalar::ANY }
+    }
+
+    /// Another number with the same lower half, made of this one.
+    pub(super) fn with_half_of(num: Number, of: &Scalar) -> Scalar {
+        Scalar { node: of.node, half: of.half, half_delta: of.half_delta, ..Scalar::new(num) }
     }
 
     /// Any unsigned number of so many bytes.
@@ -230,6 +238,8 @@ pub(super) struct State {
     pub(super) frames: Vec<Frame>,
     /// What must be given back.
     pub(super) references: Vec<Id>,
+    /// What is known of numbers together.
+    pub(super) facts: Vec<Fact>,
     /// The map value that is locked.
     pub(super) lock: Option<(MapRef, Id)>,
     /// The innermost checkpoint passed.
@@ -284,8 +294,12 @@ impl State {
         Id::MAX - frames as Id
     }
 
-    /// Does something with every number held anywhere, offsets of pointers aside; `true` for those in registers.
+    /// Does something with every number held anywhere, or in a fact, offsets of pointers aside; `true` for those in
+    /// registers.
     pub(super) fn each_scalar(&mut self, mut does: impl FnMut(&mut Scalar, bool)) {
+        for fact in &mut self.facts {
+            fact.terms.iter_mut().for_each(|term| does(term, false));
+        }
         for frame in &mut self.frames {
             for value in &mut frame.regs {
                 if let Value::Scalar(scalar) = value {

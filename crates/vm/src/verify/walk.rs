@@ -1,6 +1,6 @@
 //! The walk over all paths: checkpoints, what of them makes another path superfluous, and loops.
 
-use super::compare::{Ids, covers, live};
+use super::compare::{Ids, covers, facts_cover, live};
 use super::effects::Uses;
 use super::flow::{Flow, is_again};
 use super::join::{thresholds, widened};
@@ -125,6 +125,7 @@ impl<'p> Walker<'p> {
             pc: 0,
             frames: vec![first],
             references: Vec::new(),
+            facts: Vec::new(),
             lock: None,
             parent: NOWHERE,
             insns: 0,
@@ -176,6 +177,7 @@ impl<'p> Walker<'p> {
     fn arrive(&mut self, state: &mut State) -> Result<bool, Box<Rule>> {
         let again = is_again(self.program, state.pc) || self.program.insns[state.pc].code == op::MAY_GOTO;
         self.forget_dead(state);
+        Walker::forget_facts(state);
         let candidates: Vec<usize> = self.at[state.pc].iter().rev().take(MOST_COMPARED).copied().collect();
         if again {
             self.widen(state, &candidates);
@@ -184,7 +186,9 @@ impl<'p> Walker<'p> {
             let unfinished = self.is_unfinished(index);
             let point = &self.points[index];
             let mut ids = Ids::default();
-            if !covers(&point.state, state, &self.marks, &self.flow, unfinished, &mut ids) {
+            if !covers(&point.state, state, &self.marks, &self.flow, unfinished, &mut ids)
+                || !facts_cover(&point.state, state, &self.marks, unfinished, &mut ids)
+            {
                 continue;
             }
             if point.open > 0 {
@@ -347,11 +351,21 @@ impl<'p> Walker<'p> {
     fn inherit(&mut self, index: usize, state: &State) {
         let old = &self.points[index].state;
         let marks = &mut self.marks;
-        let follow = |marks: &mut Marks, old: &Value, new: &Value| {
-            if let (Value::Scalar(old), Value::Scalar(new)) = (old, new) {
-                marks.follow(old.node, new.node);
-            }
+        let follow = |marks: &mut Marks, old: &Value, new: &Value| match (old, new) {
+            (Value::Scalar(old), Value::Scalar(new)) => marks.follow(old.node, new.node),
+            (Value::Pointer(old), Value::Pointer(new)) => marks.follow(old.off.node, new.off.node),
+            _ => {}
         };
+        for old in &old.facts {
+            // One of these it was found to be.
+            for new in state.facts.iter().filter(|new| new.relation == old.relation) {
+                marks.follow(old.node, new.node);
+                for (a, b) in old.terms.iter().zip(&new.terms) {
+                    marks.follow(a.node, b.node);
+                    marks.follow(old.node, b.node);
+                }
+            }
+        }
         for (old, new) in old.frames.iter().zip(&state.frames) {
             for (old, new) in old.regs.iter().zip(&new.regs) {
                 follow(marks, old, new);
@@ -377,6 +391,16 @@ impl<'p> Walker<'p> {
     fn checkpoint(&mut self, state: &mut State) {
         let marks = &mut self.marks;
         state.each_scalar(|scalar, _| scalar.node = marks.boundary(scalar.node));
+        for fact in &mut state.facts {
+            fact.node = marks.boundary(fact.node);
+        }
+        state.each(|value| {
+            if let Value::Pointer(pointer) = value
+                && pointer.off.id != 0
+            {
+                pointer.off.node = marks.boundary(pointer.off.node);
+            }
+        });
         for frame in &mut state.frames {
             if frame.slots.is_empty() {
                 continue;
