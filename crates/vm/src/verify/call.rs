@@ -260,6 +260,7 @@ impl Walker<'_> {
             Value::Pointer(Pointer { null, object: null, ..Pointer::new(kind) })
         };
         Ok(match callee.ret {
+            RetKind::Word => Value::Scalar(Scalar::of_bytes(4)),
             RetKind::Scalar | RetKind::Void => Value::Scalar(Scalar::ANY),
             RetKind::ValueOrNull => {
                 let map = found.map.ok_or(Rule::Instruction { code: 0 })?;
@@ -339,7 +340,7 @@ impl Walker<'_> {
                     ArgKind::ValueOut if spec.kind != MapKind::Bloom => Access::ReadWrite,
                     _ => Access::Read,
                 };
-                self.memory_of(state, register, (size.into(), size.into()), None, access, true)?;
+                self.memory_of(state, register, (size.into(), size.into()), None, access, true, false)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
                     // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
@@ -352,7 +353,11 @@ impl Walker<'_> {
                     found.certain = whole && key < spec.max_entries.into();
                 }
             }
-            ArgKind::Mem { access, nullable } => {
+            ArgKind::Mem { .. } | ArgKind::Words => {
+                let (access, nullable) = match kind {
+                    ArgKind::Mem { access, nullable } => (access, nullable),
+                    _ => (Access::Read, true),
+                };
                 let size = state.reg(register + 1);
                 let Value::Scalar(size) = size else {
                     let other = Rule::Argument {
@@ -378,7 +383,15 @@ impl Walker<'_> {
                         "unbounded memory access: make sure to bounds check the length".to_owned(),
                     ));
                 }
-                self.memory_of(state, register, (range.umin, range.umax), Some(&size), access, false)?;
+                self.memory_of(
+                    state,
+                    register,
+                    (range.umin, range.umax),
+                    Some(&size),
+                    access,
+                    false,
+                    kind == ArgKind::Words,
+                )?;
             }
             ArgKind::Size => {}
             ArgKind::ConstSize => {
@@ -387,7 +400,7 @@ impl Walker<'_> {
                 found.size = Some(u32::try_from(size).map_err(|_| refuse(format!("is too large: {size}")))?);
             }
             ArgKind::Fixed { len, access } => {
-                self.memory_of(state, register, (len as u64, len as u64), None, access, true)?
+                self.memory_of(state, register, (len as u64, len as u64), None, access, true, false)?
             }
             ArgKind::Str => self.string(&value).map_err(refuse)?,
             ArgKind::DynptrUninit(kind) => {
@@ -506,6 +519,7 @@ impl Walker<'_> {
     }
 
     /// Memory lent to a call: `size` is its least and greatest length, `length` the number it is.
+    /// `addresses`: it may hold some.
     fn memory_of(
         &mut self,
         state: &mut State,
@@ -514,6 +528,7 @@ impl Walker<'_> {
         length: Option<&Scalar>,
         access: Access,
         certain: bool,
+        addresses: bool,
     ) -> Done<()> {
         let mut pointer = self.pointer(state, register)?;
         let (least, most) = size;
@@ -530,7 +545,7 @@ impl Walker<'_> {
         let span = self.span(&pointer, register, 0, most, access)?;
         if let Kind::Stack(depth) = pointer.kind {
             match access {
-                Access::Read => self.read_stack(state, depth, span, register)?,
+                Access::Read => self.read_stack(state, depth, span, register, addresses)?,
                 Access::ReadWrite => {
                     let certain = certain || least == most;
                     if !certain {

@@ -54,9 +54,10 @@ pub(super) fn facts_cover(old: &State, new: &State, marks: &Marks, all: bool, id
         new.facts.iter().any(|b| {
             let count = ids.pairs.len();
             let covers = a.relation == b.relation
-                && a.terms.iter().zip(&b.terms).all(|(a, b)| {
-                    a.num.includes(&b.num) && ids.same(a.id, b.id) && a.delta == b.delta
-                });
+                && a.terms
+                    .iter()
+                    .zip(&b.terms)
+                    .all(|(a, b)| a.num.includes(&b.num) && ids.same(a.id, b.id) && a.delta == b.delta);
             if !covers {
                 ids.pairs.truncate(count);
             }

@@ -7,7 +7,7 @@
 
 use super::num::{Cond, Num};
 use super::scalar::{Number, Op};
-use super::state::{Half, Id, Marks, Scalar, Slot, State, Value};
+use super::state::{Half, Id, Kind, Marks, Scalar, Slot, State, Value};
 use super::walk::Walker;
 
 /// Facts remembered at once.
@@ -123,7 +123,8 @@ impl Walker<'_> {
     /// The first of two registers was found to be at most the second.
     pub(super) fn ordered(&mut self, state: &mut State, low: u8, high: u8, strict: bool) {
         let (Value::Scalar(a), Value::Scalar(b)) = (state.reg(low), state.reg(high)) else { return };
-        let known = if strict { a.num.full.umax < b.num.full.umin } else { a.num.full.umax <= b.num.full.umin };
+        let known =
+            if strict { a.num.full.umax < b.num.full.umin } else { a.num.full.umax <= b.num.full.umin };
         if known || a.id == 0 || b.id == 0 || a.id == b.id || a.value().is_some() || b.value().is_some() {
             return;
         }
@@ -209,7 +210,8 @@ impl Walker<'_> {
                 }
                 Relation::AtMost | Relation::Below if same(&fact.terms[1], a) && same(&fact.terms[0], b) => {
                     let least = u64::from(fact.relation == Relation::Below);
-                    let Some(most) = a.num.full.umax.checked_sub(b.num.full.umin).filter(|most| *most >= least)
+                    let Some(most) =
+                        a.num.full.umax.checked_sub(b.num.full.umin).filter(|most| *most >= least)
                     else {
                         continue;
                     };
@@ -225,6 +227,36 @@ impl Walker<'_> {
             }
         }
         false
+    }
+
+    /// What was learned of a number is known of pointers it was added to, too; where they are not known to be inside.
+    pub(super) fn spread_to_pointers(&mut self, state: &mut State, old: &Scalar, num: &Number, node: Id) {
+        let walker = &mut *self;
+        state.frame().regs.iter_mut().for_each(|value| {
+            let Value::Pointer(pointer) = value else { return };
+            if pointer.off.id != old.id {
+                return;
+            }
+            let size = match pointer.kind {
+                Kind::Value(map) => walker.map(map).map_or(0, |map| map.value_size),
+                Kind::Memory { size, .. } | Kind::Record { size, .. } => size,
+                Kind::Stack(_) => 0,
+                _ => return,
+            };
+            let range = &pointer.off.num.full;
+            if range.smax < i64::from(size) && (range.smin >= 0 || matches!(pointer.kind, Kind::Stack(_))) {
+                return;
+            }
+            let by = Number::constant(pointer.off.delta.wrapping_sub(old.delta));
+            if let Some(known) = pointer.off.num.intersect(&Number::apply(Op::Add, num, &by))
+                && known != pointer.off.num
+            {
+                pointer.off.num = known;
+                // Offsets of pointers always matter, and so does what is known of them.
+                walker.marks.mark(pointer.off.node);
+                walker.marks.mark(node);
+            }
+        });
     }
 
     /// The greatest that an offset and a number together are, as far as facts say. From then on those matter.

@@ -46,7 +46,9 @@ pub(super) fn widened(walker: &Walker<'_>, old: &State, new: &State) -> Option<S
         widen_frame(walker, old, wide)?;
     }
     // Facts that no round changes.
-    wide.facts.retain(|fact| old.facts.iter().any(|old| old.relation == fact.relation && old.names() == fact.names()));
+    wide.facts.retain(|fact| {
+        old.facts.iter().any(|old| old.relation == fact.relation && old.names() == fact.names())
+    });
     Some(wide)
 }
 

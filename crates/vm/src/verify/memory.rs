@@ -262,6 +262,11 @@ impl<'p> Walker<'p> {
                     _ => unknown,
                 },
                 [Half::Scalar(low), Half::Bytes(0x0f)] => Value::Scalar(low),
+                [Half::Bytes(0x0f), Half::Scalar(high)] => match high.value() {
+                    Some(value) => Value::Scalar(Scalar { node: high.node, ..Scalar::constant(value << 32) }),
+                    None => unknown,
+                },
+                [Half::Bytes(0x0f), Half::Bytes(0x0f)] => Value::constant(0),
                 _ => unknown,
             },
             Slot::Halves(halves) => {
@@ -463,8 +468,15 @@ impl<'p> Walker<'p> {
         }
     }
 
-    /// Notes that a range of the stack is read as bytes, which must not be addresses.
-    pub(super) fn read_stack(&mut self, state: &State, depth: u8, span: Span, register: u8) -> Done<()> {
+    /// Notes that a range of the stack is read as bytes, which must not be addresses, unless whole ones are allowed.
+    pub(super) fn read_stack(
+        &mut self,
+        state: &State,
+        depth: u8,
+        span: Span,
+        register: u8,
+        addresses: bool,
+    ) -> Done<()> {
         if span.len == 0 {
             return Ok(());
         }
@@ -473,7 +485,7 @@ impl<'p> Walker<'p> {
             let Some(entry) = state.frames[usize::from(depth)].entry(index) else { continue };
             self.marks.mark(entry.node);
             match &entry.slot {
-                slot if holds_pointer(slot) => {
+                slot if holds_pointer(slot) && !addresses => {
                     return Err(Rule::Leak { register, to: "a call that reads the stack as bytes" }.into());
                 }
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
@@ -529,7 +541,7 @@ impl<'p> Walker<'p> {
             return Err(refuse("misaligned"));
         }
         if let Kind::Stack(depth) = pointer.kind {
-            self.read_stack(state, depth, span, register)?;
+            self.read_stack(state, depth, span, register, false)?;
             if access == Access::ReadWrite {
                 self.clobber_stack(state, depth, span, true)?;
             }

@@ -299,7 +299,8 @@ impl Walker<'_> {
                 }
                 (None, None) => {
                     if let Some(most) = self.reach(state, &pointer.off, &by)
-                        && let Some(less) = num.intersect(&Number::from_full(Num::signed_range(i64::MIN, most)))
+                        && let Some(less) =
+                            num.intersect(&Number::from_full(Num::signed_range(i64::MIN, most)))
                     {
                         num = less;
                         off.num = less;
@@ -660,6 +661,9 @@ impl Walker<'_> {
                 None => {}
             }
         });
+        if old.id != 0 {
+            self.spread_to_pointers(state, old, &num, node);
+        }
         if !possible {
             // What decided is what both are made of.
             self.marks.mark(node);
