@@ -167,7 +167,9 @@ impl Walker<'_> {
         let exact = full || Number::apply(op, &a.num, &b.num).full.umax <= WORD;
         match op {
             Op::Add | Op::Sub if exact && words && b.value().is_none() && result.value().is_none() => {
-                if op == Op::Add && a.value().is_some() || !name(self, state, &mut b) {
+                // Of what is overwritten, nothing is told; a loop that adds up would have a new fact each time.
+                let gone = a.value().is_none() && copies(state, a.id) < 2;
+                if gone || op == Op::Add && a.value().is_some() || !name(self, state, &mut b) {
                     return;
                 }
                 if result.id == 0 {
@@ -323,6 +325,17 @@ impl Walker<'_> {
             }
         }
     }
+}
+
+/// Registers and slots of the function in progress that hold a number with this name.
+fn copies(state: &State, id: Id) -> usize {
+    let frame = &state.frames[state.frames.len() - 1];
+    let held = |value: &&Value| matches!(value, Value::Scalar(scalar) if scalar.id == id);
+    let slots = frame.slots.iter().filter_map(|entry| match &entry.slot {
+        Slot::Full(value) => Some(&**value),
+        _ => None,
+    });
+    frame.regs.iter().chain(slots).filter(held).count()
 }
 
 fn name(value: &Value) -> Option<Id> {
