@@ -48,6 +48,16 @@ impl Scalar {
         Scalar { node: of.node, half: of.half, half_delta: of.half_delta, ..Scalar::new(num) }
     }
 
+    /// Forgets links with numbers from which this one is farther away than it was.
+    pub(super) fn forget_drift(&mut self, old: &Scalar) {
+        if self.id == old.id && self.delta != old.delta {
+            (self.id, self.delta) = (0, 0);
+        }
+        if self.half == old.half && self.half_delta != old.half_delta {
+            (self.half, self.half_delta) = (0, 0);
+        }
+    }
+
     /// Any unsigned number of so many bytes.
     pub(super) fn of_bytes(bytes: usize) -> Scalar {
         if bytes >= 8 {

@@ -304,9 +304,12 @@ impl<'p> Walker<'p> {
         let forget = |old: &Value, new: &mut Value| {
             if let (Value::Scalar(old), Value::Scalar(new)) = (old, new)
                 && !marks.is_marked(old.node)
-                && old.num != new.num
             {
-                *new = super::state::Scalar { node: new.node, ..super::state::Scalar::ANY };
+                if old.num != new.num {
+                    *new = super::state::Scalar { node: new.node, ..super::state::Scalar::ANY };
+                } else {
+                    new.forget_drift(old);
+                }
             }
         };
         for (old, new) in old.frames.iter().zip(&mut state.frames) {
