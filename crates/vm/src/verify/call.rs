@@ -340,7 +340,7 @@ impl Walker<'_> {
                     ArgKind::ValueOut if spec.kind != MapKind::Bloom => Access::ReadWrite,
                     _ => Access::Read,
                 };
-                self.memory_of(state, register, (size.into(), size.into()), None, access, true, false)?;
+                self.memory_of(state, register, (size.into(), size.into()), None, access, false)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
                     // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
@@ -400,7 +400,7 @@ impl Walker<'_> {
                 found.size = Some(u32::try_from(size).map_err(|_| refuse(format!("is too large: {size}")))?);
             }
             ArgKind::Fixed { len, access } => {
-                self.memory_of(state, register, (len as u64, len as u64), None, access, true, false)?
+                self.memory_of(state, register, (len as u64, len as u64), None, access, false)?
             }
             ArgKind::Str => self.string(&value).map_err(refuse)?,
             ArgKind::DynptrUninit(kind) => {
@@ -527,7 +527,6 @@ impl Walker<'_> {
         size: (u64, u64),
         length: Option<&Scalar>,
         access: Access,
-        certain: bool,
         addresses: bool,
     ) -> Done<()> {
         let mut pointer = self.pointer(state, register)?;
@@ -547,7 +546,7 @@ impl Walker<'_> {
             match access {
                 Access::Read => self.read_stack(state, depth, span, register, addresses)?,
                 Access::ReadWrite => {
-                    let certain = certain || least == most;
+                    let certain = length.is_none() || least == most;
                     if !certain {
                         self.keep_stack(state, depth, span);
                     }
