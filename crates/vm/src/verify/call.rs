@@ -389,7 +389,6 @@ impl Walker<'_> {
                     (range.umin, range.umax),
                     Some(&size),
                     access,
-                    false,
                     kind == ArgKind::Words,
                 )?;
             }
