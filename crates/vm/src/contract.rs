@@ -165,7 +165,9 @@ pub enum ArgKind {
         /// Whether a null pointer (with any size) is allowed.
         nullable: bool,
     },
-    /// Length in bytes of the preceding [`ArgKind::Mem`] (`__sz`).
+    /// As [`ArgKind::Mem`] that is only read, or null: words to be printed, which may be addresses.
+    Words,
+    /// Length in bytes of the preceding [`ArgKind::Mem`] or [`ArgKind::Words`] (`__sz`).
     Size,
     /// As [`ArgKind::Size`], but known before the program runs (`__szk`).
     ConstSize,
@@ -240,6 +242,8 @@ pub enum Callback {
 pub enum RetKind {
     /// A number.
     Scalar,
+    /// A number of 32 bits: the engines cut off what the implementation gives beyond.
+    Word,
     /// Nothing; R0 is a number of no meaning.
     Void,
     /// A value of the call's map, or null. A map where the values of the call's map are maps.
@@ -258,6 +262,6 @@ pub enum RetKind {
 impl RetKind {
     /// Whether R0 is an address or null.
     pub fn is_pointer(self) -> bool {
-        !matches!(self, RetKind::Scalar | RetKind::Void)
+        !matches!(self, RetKind::Scalar | RetKind::Word | RetKind::Void)
     }
 }

@@ -158,7 +158,7 @@ const HELPER_TABLE: &[Callable] = &[
         id: 7,
         proto: "__u32 %s(void)",
         args: &[],
-        ret: RetKind::Scalar,
+        ret: RetKind::Word,
         effects: Effects::RANDOM,
         run: system::get_prandom_u32,
     },
@@ -167,7 +167,7 @@ const HELPER_TABLE: &[Callable] = &[
         id: 8,
         proto: "__u32 %s(void)",
         args: &[],
-        ret: RetKind::Scalar,
+        ret: RetKind::Word,
         effects: Effects::THREAD,
         run: system::get_smp_processor_id,
     },
@@ -382,7 +382,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_trace_vprintk",
         id: 177,
         proto: "long %s(const char *fmt, __u32 fmt_size, const void *data, __u32 data_len)",
-        args: &[mem(Read), Size, mem_or_null(Read), Size],
+        args: &[mem(Read), Size, ArgKind::Words, Size],
         ret: RetKind::Scalar,
         effects: Effects::OUTPUT,
         run: text::trace_vprintk,
@@ -522,7 +522,7 @@ pub static KFUNCS: &[Callable] = &[
         id: 0,
         proto: "_Bool %s(const struct bpf_dynptr *ptr)",
         args: &[Dynptr],
-        ret: RetKind::Scalar,
+        ret: RetKind::Word,
         effects: Effects::empty(),
         run: dynptr::is_null,
     },
@@ -531,7 +531,7 @@ pub static KFUNCS: &[Callable] = &[
         id: 0,
         proto: "_Bool %s(const struct bpf_dynptr *ptr)",
         args: &[Dynptr],
-        ret: RetKind::Scalar,
+        ret: RetKind::Word,
         effects: Effects::empty(),
         run: dynptr::is_rdonly,
     },
@@ -647,7 +647,10 @@ mod tests {
             let pointer = proto.starts_with("void *%s") || proto.starts_with("int *%s");
             assert_eq!(callable.ret.is_pointer(), pointer, "{proto}");
             for (i, kind) in callable.args.iter().enumerate() {
-                let follows = matches!(i.checked_sub(1).map(|i| callable.args[i]), Some(ArgKind::Mem { .. }));
+                let follows = matches!(
+                    i.checked_sub(1).map(|i| callable.args[i]),
+                    Some(ArgKind::Mem { .. } | ArgKind::Words)
+                );
                 assert_eq!(matches!(kind, ArgKind::Size | ArgKind::ConstSize), follows, "{proto}");
                 if matches!(kind, ArgKind::Key | ArgKind::Value | ArgKind::ValueOrNull | ArgKind::ValueOut) {
                     assert!(callable.args[..i].iter().any(|arg| matches!(arg, ArgKind::Map(_))), "{proto}");

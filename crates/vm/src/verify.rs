@@ -28,6 +28,7 @@ use crate::program::Program;
 mod call;
 mod compare;
 mod effects;
+mod facts;
 mod flow;
 mod join;
 mod marks;

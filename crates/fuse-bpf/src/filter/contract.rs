@@ -113,7 +113,7 @@ pub static KFUNCS: &[Callable] = &[
         id: 0,
         proto: "uint32_t %s(struct fuse_buffer *buffer)",
         args: &[ArgKind::Buffer { access: Access::Read }],
-        ret: RetKind::Scalar,
+        ret: RetKind::Word,
         effects: Effects::BUFFER_READ,
         run: return_len,
     },

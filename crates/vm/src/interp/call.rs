@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::dynptr::{DYNPTR_BYTES, Dynptr};
 use super::memory::{Local, Miss, Tables, handle, resolve};
 use super::{ArgFault, FaultKind};
-use crate::contract::{ArgKind, Callable};
+use crate::contract::{ArgKind, Callable, RetKind};
 use crate::host::{Buffer, Host};
 use crate::maps::{Held, Map, MapKind, Reservation};
 use crate::mem::{Access, Width, Window};
@@ -103,7 +103,8 @@ impl<'c, 'r> Call<'c, 'r> {
                 map = Some(found);
             }
         }
-        (callable.run)(&mut call)
+        let value = (callable.run)(&mut call)?;
+        Ok(if callable.ret == RetKind::Word { value & u64::from(u32::MAX) } else { value })
     }
 
     /// A number.
@@ -436,6 +437,8 @@ impl<'c, 'r> View<'c, 'r> {
                 Checked::Mem(Some(self.mem(value, size, access)?))
             }
             ArgKind::Mem { nullable: true, .. } if value == 0 => Checked::Mem(None),
+            ArgKind::Words if value == 0 => Checked::Mem(None),
+            ArgKind::Words => Checked::Mem(Some(self.mem(value, next, Access::Read)?)),
             ArgKind::Mem { access, .. } => Checked::Mem(Some(self.mem(value, next, access)?)),
             ArgKind::Fixed { len, access } => Checked::Mem(Some(self.mem(value, len as u64, access)?)),
             ArgKind::Str => {

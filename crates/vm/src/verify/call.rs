@@ -257,6 +257,7 @@ impl Walker<'_> {
             Value::Pointer(Pointer { null, object: null, ..Pointer::new(kind) })
         };
         Ok(match callee.ret {
+            RetKind::Word => Value::Scalar(Scalar::of_bytes(4)),
             RetKind::Scalar | RetKind::Void => Value::Scalar(Scalar::ANY),
             RetKind::ValueOrNull => {
                 let map = found.map.ok_or(Rule::Instruction { code: 0 })?;
@@ -336,7 +337,7 @@ impl Walker<'_> {
                     ArgKind::ValueOut if spec.kind != MapKind::Bloom => Access::ReadWrite,
                     _ => Access::Read,
                 };
-                self.memory_of(state, register, (size.into(), size.into()), access, true)?;
+                self.memory_of(state, register, (size.into(), size.into()), None, access, false)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
                     // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
@@ -349,7 +350,11 @@ impl Walker<'_> {
                     found.certain = whole && key < spec.max_entries.into();
                 }
             }
-            ArgKind::Mem { access, nullable } => {
+            ArgKind::Mem { .. } | ArgKind::Words => {
+                let (access, nullable) = match kind {
+                    ArgKind::Mem { access, nullable } => (access, nullable),
+                    _ => (Access::Read, true),
+                };
                 let size = state.reg(register + 1);
                 let Value::Scalar(size) = size else {
                     let other = Rule::Argument {
@@ -375,7 +380,14 @@ impl Walker<'_> {
                         "unbounded memory access: make sure to bounds check the length".to_owned(),
                     ));
                 }
-                self.memory_of(state, register, (range.umin, range.umax), access, false)?;
+                self.memory_of(
+                    state,
+                    register,
+                    (range.umin, range.umax),
+                    Some(&size),
+                    access,
+                    kind == ArgKind::Words,
+                )?;
             }
             ArgKind::Size => {}
             ArgKind::ConstSize => {
@@ -384,7 +396,7 @@ impl Walker<'_> {
                 found.size = Some(u32::try_from(size).map_err(|_| refuse(format!("is too large: {size}")))?);
             }
             ArgKind::Fixed { len, access } => {
-                self.memory_of(state, register, (len as u64, len as u64), access, true)?
+                self.memory_of(state, register, (len as u64, len as u64), None, access, false)?
             }
             ArgKind::Str => self.string(&value).map_err(refuse)?,
             ArgKind::DynptrUninit(kind) => {
@@ -502,26 +514,35 @@ impl Walker<'_> {
         self.constant(value) == Some(0)
     }
 
-    /// Memory lent to a call: `size` is its least and greatest length.
+    /// Memory lent to a call: `size` is its least and greatest length, `length` the number it is.
+    /// `addresses`: it may hold some.
     fn memory_of(
         &mut self,
         state: &mut State,
         register: u8,
         size: (u64, u64),
+        length: Option<&Scalar>,
         access: Access,
-        certain: bool,
+        addresses: bool,
     ) -> Done<()> {
-        let pointer = self.pointer(state, register)?;
+        let mut pointer = self.pointer(state, register)?;
         let (least, most) = size;
+        if let Some(end) = length.and_then(|length| self.reach(state, &pointer.off, length)) {
+            // Where it ends is known better than where it starts and how long it is.
+            let least = pointer.off.num.full.smin;
+            let high = end.saturating_sub(most as i64).max(least);
+            let range = Number::from_full(Num::signed_range(least, high));
+            pointer.off.num = pointer.off.num.intersect(&range).unwrap_or(pointer.off.num);
+        }
         if matches!(pointer.kind, Kind::Context) {
             return Err(Rule::NotMemory { register, what: "ctx".to_owned() }.into());
         }
         let span = self.span(&pointer, register, 0, most, access)?;
         if let Kind::Stack(depth) = pointer.kind {
             match access {
-                Access::Read => self.read_stack(state, depth, span, register)?,
+                Access::Read => self.read_stack(state, depth, span, register, addresses)?,
                 Access::ReadWrite => {
-                    let certain = certain || least == most;
+                    let certain = length.is_none() || least == most;
                     if !certain {
                         self.keep_stack(state, depth, span);
                     }

@@ -67,7 +67,25 @@ impl Comparison<'_> {
                 }
             }
         }
-        Ok(())
+        if self.facts_cover(old, new, ids) { Ok(()) } else { Err(None) }
+    }
+
+    /// Whether the facts that mattered behind an old state hold of a new one; with the ids of their numbers.
+    fn facts_cover(self, old: &State, new: &State, ids: &mut Ids) -> bool {
+        let mut matter = old.facts.iter().filter(|fact| self.all || self.marks.is_marked(fact.node));
+        matter.all(|a| {
+            new.facts.iter().any(|b| {
+                let count = ids.pairs.len();
+                let mut terms = a.terms.iter().zip(&b.terms);
+                let covers = a.relation == b.relation
+                    && terms
+                        .all(|(a, b)| a.num.includes(&b.num) && ids.same(a.id, b.id) && a.delta == b.delta);
+                if !covers {
+                    ids.pairs.truncate(count);
+                }
+                covers
+            })
+        })
     }
 
     /// Whether states with frames in common differ in one place already, all others aside.
@@ -170,7 +188,7 @@ fn value_covers(old: &Value, new: &Value, marks: &Marks, all: bool, ids: &mut Id
         // Nothing was read of it.
         (Value::None, _) => true,
         (Value::Scalar(a), Value::Scalar(b)) => scalar_covers(a, b, marks, all, ids),
-        (Value::Pointer(a), Value::Pointer(b)) => pointer_covers(a, b, ids),
+        (Value::Pointer(a), Value::Pointer(b)) => pointer_covers(a, b, marks, all, ids),
         _ => false,
     }
 }
@@ -182,10 +200,10 @@ fn scalar_covers(old: &Scalar, new: &Scalar, marks: &Marks, all: bool, ids: &mut
     // What was proved of linked numbers by way of each other holds only of numbers linked in the same way.
     old.num.includes(&new.num)
         && (old.id == 0 || (ids.same(old.id, new.id) && old.delta == new.delta))
-        && (old.half == 0 || ids.same(old.half, new.half))
+        && (old.half == 0 || (ids.same(old.half, new.half) && old.half_delta == new.half_delta))
 }
 
-fn pointer_covers(old: &Pointer, new: &Pointer, ids: &mut Ids) -> bool {
+fn pointer_covers(old: &Pointer, new: &Pointer, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
     let kind = match (old.kind, new.kind) {
         (Kind::Memory { size: a, access: x, dynptr: d }, Kind::Memory { size: b, access: y, dynptr: e }) => {
             a == b && x == y && ids.same(d, e)
@@ -196,6 +214,9 @@ fn pointer_covers(old: &Pointer, new: &Pointer, ids: &mut Ids) -> bool {
         (a, b) => a == b,
     };
     kind && old.off.num.includes(&new.off.num)
+        && (old.off.id == 0
+            || !(all || marks.is_marked(old.off.node))
+            || (ids.same(old.off.id, new.off.id) && old.off.delta == new.off.delta))
         && ids.same(old.null, new.null)
         && (old.object == 0 || ids.same(old.object, new.object))
 }

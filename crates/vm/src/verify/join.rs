@@ -45,6 +45,10 @@ pub(super) fn widened(walker: &Walker<'_>, old: &State, new: &State) -> Option<S
         }
         widen_frame(walker, old, Rc::make_mut(wide))?;
     }
+    // Facts that no round changes.
+    wide.facts.retain(|fact| {
+        old.facts.iter().any(|old| old.relation == fact.relation && old.names() == fact.names())
+    });
     Some(wide)
 }
 
@@ -110,7 +114,9 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
 /// A range that holds both numbers and, in the direction they changed, all up to the next threshold.
 fn widen(walker: &Walker<'_>, old: &Scalar, new: &Scalar) -> Scalar {
     if old.num == new.num {
-        return *new;
+        let mut kept = *new;
+        kept.forget_drift(old);
+        return kept;
     }
     let (a, b) = (&old.num.full, &new.num.full);
     let umin = if b.umin < a.umin { 0 } else { a.umin };

@@ -263,6 +263,11 @@ impl<'p> Walker<'p> {
                     _ => unknown,
                 },
                 [Half::Scalar(low), Half::Bytes(0x0f)] => Value::Scalar(low),
+                [Half::Bytes(0x0f), Half::Scalar(high)] => match high.value() {
+                    Some(value) => Value::Scalar(Scalar { node: high.node, ..Scalar::constant(value << 32) }),
+                    None => unknown,
+                },
+                [Half::Bytes(0x0f), Half::Bytes(0x0f)] => Value::constant(0),
                 _ => unknown,
             },
             Slot::Halves(halves) => {
@@ -329,7 +334,8 @@ impl<'p> Walker<'p> {
                 // What was zero stays zero, wherever the zero goes.
                 self.marks.mark(scalar.node);
                 for (index, zeros) in (last..=first).zip(zeros) {
-                    if let Slot::Bytes(known) = &mut state.frame_mut(usize::from(depth)).entry_mut(index).slot {
+                    if let Slot::Bytes(known) = &mut state.frame_mut(usize::from(depth)).entry_mut(index).slot
+                    {
                         *known |= zeros;
                     }
                 }
@@ -356,7 +362,7 @@ impl<'p> Walker<'p> {
                 let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
                     scalar
                 } else {
-                    Scalar { node: scalar.node, half: scalar.half, ..Scalar::new(scalar.num.truncate()) }
+                    Scalar::with_half_of(scalar.num.truncate(), &scalar)
                 };
                 let entry = frame.entry_mut(index);
                 let mut halves = match &entry.slot {
@@ -479,8 +485,15 @@ impl<'p> Walker<'p> {
         }
     }
 
-    /// Notes that a range of the stack is read as bytes, which must not be addresses.
-    pub(super) fn read_stack(&mut self, state: &State, depth: u8, span: Span, register: u8) -> Done<()> {
+    /// Notes that a range of the stack is read as bytes, which must not be addresses, unless whole ones are allowed.
+    pub(super) fn read_stack(
+        &mut self,
+        state: &State,
+        depth: u8,
+        span: Span,
+        register: u8,
+        addresses: bool,
+    ) -> Done<()> {
         if span.len == 0 {
             return Ok(());
         }
@@ -489,7 +502,7 @@ impl<'p> Walker<'p> {
             let Some(entry) = state.frames[usize::from(depth)].entry(index) else { continue };
             self.marks.mark(entry.node);
             match &entry.slot {
-                slot if holds_pointer(slot) => {
+                slot if holds_pointer(slot) && !addresses => {
                     return Err(Rule::Leak { register, to: "a call that reads the stack as bytes" }.into());
                 }
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
@@ -546,7 +559,7 @@ impl<'p> Walker<'p> {
         }
         let mut old = Scalar::of_bytes(bytes);
         if let Kind::Stack(depth) = pointer.kind {
-            self.read_stack(state, depth, span, register)?;
+            self.read_stack(state, depth, span, register, false)?;
             if let Value::Scalar(known) = self.load_stack(state, depth, span, bytes)? {
                 old = known;
             }
@@ -595,6 +608,8 @@ fn part(scalar: &Scalar, at: usize, bytes: usize, low: bool) -> Scalar {
     if fits {
         return *scalar;
     }
-    let half = if low && bytes == 4 { scalar.half } else { 0 };
-    Scalar { node: scalar.node, half, ..Scalar::new(num) }
+    if low && bytes == 4 {
+        return Scalar::with_half_of(num, scalar);
+    }
+    Scalar { node: scalar.node, ..Scalar::new(num) }
 }

@@ -282,13 +282,16 @@ impl<const W: u32> Num<W> {
 
     /// Unsigned quotient; that of 0 is 0.
     pub(super) fn div(&self, by: &Self) -> Self {
+        if by.umax == 0 {
+            return Self::constant(0);
+        }
         let umin = if by.umin == 0 { 0 } else { self.umin / by.umax };
         Num { umin, umax: self.umax / by.umin.max(1), ..Self::ANY }.settled()
     }
 
     /// Unsigned remainder; that of 0 is the number itself.
     pub(super) fn rem(&self, by: &Self) -> Self {
-        if by.umin > self.umax {
+        if by.umin > self.umax || by.umax == 0 {
             return *self;
         }
         let umax = if by.umin == 0 { self.umax } else { self.umax.min(by.umax - 1) };
@@ -297,7 +300,7 @@ impl<const W: u32> Num<W> {
 
     /// Signed quotient; that of 0 is 0, and that of the least number and -1 is the least number.
     pub(super) fn sdiv(&self, by: &Self) -> Self {
-        if self.smin >= 0 && by.smin >= 0 {
+        if self.smin >= 0 && by.smin >= 0 || by.umax == 0 {
             return self.div(by);
         }
         if self.smin == Self::SMIN && by.smin <= -1 && by.smax >= -1 {
@@ -313,7 +316,7 @@ impl<const W: u32> Num<W> {
 
     /// Signed remainder, which has the sign of the number; that of 0 is the number itself.
     pub(super) fn srem(&self, by: &Self) -> Self {
-        if self.smin >= 0 && by.smin >= 0 {
+        if self.smin >= 0 && by.smin >= 0 || by.umax == 0 {
             return self.rem(by);
         }
         let (mut smin, mut smax) = (self.smin.min(0), self.smax.max(0));

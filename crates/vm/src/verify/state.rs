@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::facts::Fact;
 use super::num::Num;
 use super::scalar::Number;
 use crate::contract::{Callback, DynptrKind};
@@ -25,12 +26,14 @@ pub(super) struct Scalar {
     /// Numbers with this id in common differ only by their `delta`.
     pub(super) id: Id,
     pub(super) delta: u64,
-    /// Numbers with this id in common have the same lower half.
+    /// The lower halves of numbers with this id in common differ only by their `half_delta`.
     pub(super) half: Id,
+    pub(super) half_delta: u32,
 }
 
 impl Scalar {
-    pub(super) const ANY: Scalar = Scalar { num: Number::ANY, node: 0, id: 0, delta: 0, half: 0 };
+    pub(super) const ANY: Scalar =
+        Scalar { num: Number::ANY, node: 0, id: 0, delta: 0, half: 0, half_delta: 0 };
 
     pub(super) const fn constant(value: u64) -> Scalar {
         Scalar { num: Number::constant(value), ..Scalar::ANY }
@@ -38,6 +41,21 @@ impl Scalar {
 
     pub(super) fn new(num: Number) -> Scalar {
         Scalar { num, ..Scalar::ANY }
+    }
+
+    /// Another number with the same lower half, made of this one.
+    pub(super) fn with_half_of(num: Number, of: &Scalar) -> Scalar {
+        Scalar { node: of.node, half: of.half, half_delta: of.half_delta, ..Scalar::new(num) }
+    }
+
+    /// Forgets links with numbers from which this one is farther away than it was.
+    pub(super) fn forget_drift(&mut self, old: &Scalar) {
+        if self.id == old.id && self.delta != old.delta {
+            (self.id, self.delta) = (0, 0);
+        }
+        if self.half == old.half && self.half_delta != old.half_delta {
+            (self.half, self.half_delta) = (0, 0);
+        }
     }
 
     /// Any unsigned number of so many bytes.
@@ -230,6 +248,8 @@ pub(super) struct State {
     pub(super) frames: Vec<Rc<Frame>>,
     /// What must be given back.
     pub(super) references: Vec<Id>,
+    /// What is known of numbers together.
+    pub(super) facts: Vec<Fact>,
     /// The map value that is locked.
     pub(super) lock: Option<(MapRef, Id)>,
     /// The innermost checkpoint passed.
@@ -298,13 +318,16 @@ impl State {
         Id::MAX - frames as Id
     }
 
-    /// Changes every number held anywhere, offsets of pointers aside, for which `wanted` holds; `true` for those in
-    /// registers.
+    /// Changes every number held anywhere, or in a fact, offsets of pointers aside, for which `wanted` holds; `true`
+    /// for those in registers.
     pub(super) fn change_scalars(
         &mut self,
         wanted: impl Fn(&Scalar) -> bool,
         mut does: impl FnMut(&mut Scalar, bool),
     ) {
+        for term in self.facts.iter_mut().flat_map(|fact| &mut fact.terms).filter(|term| wanted(term)) {
+            does(term, false);
+        }
         for frame in &mut self.frames {
             let in_register = |value: &Value| matches!(value, Value::Scalar(scalar) if wanted(scalar));
             let spilled = |entry: &Entry| match &entry.slot {
@@ -353,20 +376,21 @@ impl State {
 
     /// Calls `does` with the node of every number and slot.
     pub(super) fn each_node(&self, mut does: impl FnMut(Id)) {
+        for fact in &self.facts {
+            does(fact.node);
+            fact.terms.iter().for_each(|term| does(term.node));
+        }
+        let node = |value: &Value| match value {
+            Value::Scalar(scalar) => scalar.node,
+            Value::Pointer(pointer) => pointer.off.node,
+            Value::None => 0,
+        };
         for frame in &self.frames {
-            for value in &frame.regs {
-                if let Value::Scalar(scalar) = value {
-                    does(scalar.node);
-                }
-            }
+            frame.regs.iter().for_each(|value| does(node(value)));
             for entry in frame.slots.iter() {
                 does(entry.node);
                 match &entry.slot {
-                    Slot::Full(value) => {
-                        if let Value::Scalar(scalar) = **value {
-                            does(scalar.node);
-                        }
-                    }
+                    Slot::Full(value) => does(node(value)),
                     Slot::Halves(halves) => {
                         for half in halves.iter() {
                             if let Half::Scalar(scalar) = half {
@@ -392,6 +416,7 @@ impl State {
                 + frame.slots.len() * size_of::<Entry>()
                 + frame.slots.iter().map(values).sum::<usize>()
         };
-        size_of::<State>() + 64 + self.frames.iter().map(|one| frame(one) + 64).sum::<usize>()
+        let facts = self.facts.len() * size_of::<Fact>();
+        size_of::<State>() + 64 + facts + self.frames.iter().map(|one| frame(one) + 64).sum::<usize>()
     }
 }

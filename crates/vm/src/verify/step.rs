@@ -112,11 +112,14 @@ impl Walker<'_> {
                     state.set(insn.dst, Value::Scalar(done));
                     return Ok(());
                 }
-                Value::Scalar(self.compute(operation, &a, &b, full))
+                let mut result = self.compute(operation, &a, &b, full);
+                let register = (insn.code & op::X != 0 && insn.src != insn.dst).then_some(insn.src);
+                self.relate(state, operation, (a, b), register, full, &mut result);
+                Value::Scalar(result)
             }
             (Value::Pointer(pointer), Value::Scalar(by)) | (Value::Scalar(by), Value::Pointer(pointer)) => {
                 let turned = matches!(dst, Value::Scalar(_));
-                Value::Pointer(self.displace(insn, operation, pointer, by, full, turned)?)
+                Value::Pointer(self.displace(state, insn, (operation, turned), pointer, by, full)?)
             }
             (Value::Pointer(a), Value::Pointer(b)) => {
                 // The distance of two places in one object is no address.
@@ -170,7 +173,7 @@ impl Walker<'_> {
             return Some(truncated(a));
         }
         let num = a.num.sign_extend(32);
-        Some(if num == a.num { *a } else { Scalar { node: a.node, half: a.half, ..Scalar::new(num) } })
+        Some(if num == a.num { *a } else { Scalar::with_half_of(num, a) })
     }
 
     fn compute(&mut self, operation: Op, a: &Scalar, b: &Scalar, full: bool) -> Scalar {
@@ -187,6 +190,16 @@ impl Walker<'_> {
         };
         let node = self.marks.join(a.node, b.node);
         let mut result = Scalar { node, ..Scalar::new(num) };
+        if let (true, Some(by), Op::Add | Op::Sub) = (a.half != 0, b.value(), operation) {
+            self.marks.mark(b.node);
+            let by = by as u32;
+            result.half = a.half;
+            result.half_delta = if operation == Op::Add {
+                a.half_delta.wrapping_add(by)
+            } else {
+                a.half_delta.wrapping_sub(by)
+            };
+        }
         // Adding a constant keeps the link.
         if let (true, Some(by), Op::Add | Op::Sub) = (full && a.id != 0, b.value(), operation) {
             // A constant that only this path has is a fact like any other.
@@ -196,7 +209,7 @@ impl Walker<'_> {
                 if operation == Op::Add { a.delta.wrapping_add(by) } else { a.delta.wrapping_sub(by) };
         }
         if num.value().is_some() {
-            (result.id, result.delta) = (0, 0);
+            (result.id, result.delta, result.half, result.half_delta) = (0, 0, 0, 0);
         }
         result
     }
@@ -220,8 +233,9 @@ impl Walker<'_> {
                 if num == scalar.num {
                     Value::Scalar(scalar)
                 } else {
-                    let half = if full && bits == 32 { scalar.half } else { 0 };
-                    Value::Scalar(Scalar { node: scalar.node, half, ..Scalar::new(num) })
+                    let cut = Scalar { node: scalar.node, ..Scalar::new(num) };
+                    let keeps = full && bits == 32;
+                    Value::Scalar(if keeps { Scalar::with_half_of(num, &scalar) } else { cut })
                 }
             }
             Value::Pointer(pointer) => {
@@ -237,7 +251,7 @@ impl Walker<'_> {
     }
 
     /// Gives the number in a register names, for copies to share.
-    fn link(&mut self, state: &mut State, register: u8) {
+    pub(super) fn link(&mut self, state: &mut State, register: u8) {
         if let Value::Scalar(mut scalar) = state.reg(register)
             && scalar.value().is_none()
         {
@@ -245,7 +259,7 @@ impl Walker<'_> {
                 (scalar.id, scalar.delta) = (self.fresh(), 0);
             }
             if scalar.half == 0 {
-                scalar.half = self.fresh();
+                (scalar.half, scalar.half_delta) = (self.fresh(), 0);
             }
             state.set(register, Value::Scalar(scalar));
         }
@@ -254,12 +268,12 @@ impl Walker<'_> {
     /// Pointer and number.
     fn displace(
         &mut self,
+        state: &State,
         insn: Insn,
-        operation: Op,
+        (operation, turned): (Op, bool),
         pointer: Pointer,
         by: Scalar,
         full: bool,
-        turned: bool,
     ) -> Done<Pointer> {
         let kind = pointer.kind.c_name();
         if !full {
@@ -280,11 +294,30 @@ impl Walker<'_> {
             return Err(Rule::Unbounded { kind }.into());
         }
         self.marks.mark(by.node);
-        let num = Number::apply(operation, &pointer.off.num, &by.num);
+        let mut num = Number::apply(operation, &pointer.off.num, &by.num);
+        let mut off = Scalar::new(num);
+        if operation == Op::Add {
+            match (pointer.off.value(), by.value()) {
+                (Some(at), None) => off = Scalar { id: by.id, delta: by.delta.wrapping_add(at), ..off },
+                (None, Some(by)) => {
+                    off = Scalar { num, delta: pointer.off.delta.wrapping_add(by), ..pointer.off };
+                }
+                (None, None) => {
+                    if let Some(most) = self.reach(state, &pointer.off, &by)
+                        && let Some(less) =
+                            num.intersect(&Number::from_full(Num::signed_range(i64::MIN, most)))
+                    {
+                        num = less;
+                        off.num = less;
+                    }
+                }
+                _ => {}
+            }
+        }
         if num.full.smin < -MOST_OFFSET || num.full.smax > MOST_OFFSET {
             return Err(Rule::Unbounded { kind }.into());
         }
-        Ok(Pointer { off: Scalar::new(num), ..pointer })
+        Ok(Pointer { off, ..pointer })
     }
 
     fn atomics(&mut self, state: &mut State, insn: Insn) -> Done<()> {
@@ -483,6 +516,14 @@ impl Walker<'_> {
             return Err(Rule::Instruction { code: insn.code }.into());
         };
         let register = (insn.code & op::X != 0).then_some(insn.src);
+        // Of two numbers compared, which is greater is a fact, when it bounds neither by itself.
+        let (mut a, mut b) = (a, b);
+        let order = register.filter(|_| ordering(cond, low, &a, &b));
+        if let Some(register) = order {
+            self.link(state, insn.dst);
+            self.link(state, register);
+            (a, b) = (state.reg(insn.dst), state.reg(register));
+        }
         let (mut taken, mut on) = (None, None);
         let (may, may_not) = match (a, b) {
             (Value::Scalar(x), Value::Scalar(y)) => {
@@ -502,6 +543,14 @@ impl Walker<'_> {
                 if let Some((p, q)) = no {
                     may_not = self.learn(state, insn.dst, x, p, y)
                         && register.is_none_or(|r| self.learn(state, r, y, q, x));
+                }
+                if let (Some(register), true, Some(taken)) = (order, may && may_not, &mut taken) {
+                    self.order(taken, cond, insn.dst, register);
+                    self.order(state, cond.negated(), insn.dst, register);
+                }
+                self.follow_facts(state);
+                if let Some(taken) = &mut taken {
+                    self.follow_facts(taken);
                 }
                 if may != may_not {
                     // It was decided, so the numbers matter.
@@ -568,6 +617,17 @@ impl Walker<'_> {
         Ok(Next::On)
     }
 
+    /// Remembers what a comparison of two registers says of their order.
+    fn order(&mut self, state: &mut State, cond: Cond, a: u8, b: u8) {
+        match cond {
+            Cond::Lt | Cond::Slt => self.ordered(state, a, b, true),
+            Cond::Le | Cond::Sle => self.ordered(state, a, b, false),
+            Cond::Gt | Cond::Sgt => self.ordered(state, b, a, true),
+            Cond::Ge | Cond::Sge => self.ordered(state, b, a, false),
+            _ => {}
+        }
+    }
+
     /// A number was learned more of, by comparing it with `other`: so were those linked with it. Whether that can be.
     fn learn(&mut self, state: &mut State, register: u8, old: Scalar, num: Number, other: Scalar) -> bool {
         if num == old.num {
@@ -576,6 +636,11 @@ impl Walker<'_> {
         let node = self.marks.join(old.node, other.node);
         let learned = Scalar { num, node, ..old };
         state.set(register, Value::Scalar(learned));
+        self.spread(state, &old, num, node)
+    }
+
+    /// What was learned of a number is known of those linked with it. Whether that can be.
+    pub(super) fn spread(&mut self, state: &mut State, old: &Scalar, num: Number, node: u32) -> bool {
         if old.id == 0 && old.half == 0 {
             return true;
         }
@@ -587,9 +652,12 @@ impl Walker<'_> {
             let known = if old.id != 0 && scalar.id == old.id {
                 let by = Number::constant(scalar.delta.wrapping_sub(old.delta));
                 scalar.num.intersect(&Number::apply(Op::Add, &num, &by))
+            } else if old.half != 0 && scalar.half == old.half {
+                let by = scalar.half_delta.wrapping_sub(old.half_delta);
+                let low = num.low.add(&Num::constant(by.into()));
+                scalar.num.intersect(&Number { low, ..Number::ANY })
             } else {
-                let half = Number { low: num.low, ..Number::ANY };
-                scalar.num.intersect(&half)
+                return;
             };
             match known {
                 Some(known) if known != scalar.num => {
@@ -606,6 +674,9 @@ impl Walker<'_> {
                 None => {}
             }
         });
+        if old.id != 0 {
+            self.spread_to_pointers(state, old, &num, node);
+        }
         if !possible {
             // What decided is what both are made of.
             self.marks.mark(node);
@@ -633,12 +704,25 @@ impl Walker<'_> {
     }
 }
 
+/// Whether a comparison tells the order of two unsigned numbers of 64 bits, both unknown.
+fn ordering(cond: Cond, low: bool, a: &Value, b: &Value) -> bool {
+    let (Value::Scalar(a), Value::Scalar(b)) = (a, b) else { return false };
+    let within = |most: u64| a.num.full.umax <= most && b.num.full.umax <= most;
+    let fits = match cond {
+        Cond::Lt | Cond::Le | Cond::Gt | Cond::Ge => !low || within(u32::MAX.into()),
+        Cond::Slt | Cond::Sle | Cond::Sgt | Cond::Sge if low => within(i32::MAX as u64),
+        Cond::Slt | Cond::Sle | Cond::Sgt | Cond::Sge => within(i64::MAX as u64),
+        _ => false,
+    };
+    fits && a.value().is_none() && b.value().is_none()
+}
+
 /// The lower half, keeping links where they hold.
 fn truncated(scalar: &Scalar) -> Scalar {
     if scalar.num.full.umax <= u64::from(u32::MAX) {
         return *scalar;
     }
-    Scalar { node: scalar.node, half: scalar.half, ..Scalar::new(scalar.num.truncate()) }
+    Scalar::with_half_of(scalar.num.truncate(), scalar)
 }
 
 fn arithmetic(register: u8, what: &'static str) -> Box<Rule> {

@@ -16,7 +16,7 @@
 //!   marked, or were written since the last checkpoint. Registers that are not read again say nothing: the walk
 //!   forgets them at checkpoints.
 //!
-//! Both include that numbers with an id in common differ as their distances say, that pointers with an id in common are null
+//! Both include that numbers with an id in common differ as their distances say, what is known of two numbers together, that pointers with an id in common are null
 //! together or lie in the same object, which functions are active and where they go on.
 //!
 //! A run starts in the first state, which is true of it as a whole. Then, whenever it was in a state as a whole, one of
@@ -30,6 +30,7 @@
 
 use std::sync::Arc;
 
+use super::facts::{Fact, Relation};
 use super::marks::Marks;
 use super::state::{
     Entered, Entry, Half, Id, Kind, MapRef, Pointer, REGS, SLOTS, Scalar, Slot, State, Value,
@@ -173,6 +174,8 @@ enum Place {
     Stack(usize),
     Lock,
     Call,
+    /// By its place among the facts.
+    Fact(usize),
 }
 
 impl Wrong {
@@ -189,6 +192,7 @@ impl Wrong {
                 let off = super::memory::offset_of(index);
                 format!("fp{off} of frame {depth} is {holds:#x}, known: {known:x?}")
             }
+            Place::Fact(index) => format!("untrue: {:?}", state.facts.get(index)),
             Place::Lock => format!("a lock is held: {}, known: {:?}", holds != 0, state.lock),
             Place::Call => format!("frame {depth} goes on elsewhere: {holds}"),
         }
@@ -266,7 +270,31 @@ impl Check<'_, '_, '_, '_> {
                 }
             }
         }
-        Ok(())
+        // Behind all numbers, which by now have their values.
+        match state.facts.iter().position(|fact| self.counts(fact.node) && !self.fact(fact)) {
+            Some(index) => Err(Wrong { depth: 0, place: Place::Fact(index), holds: 0 }),
+            None => Ok(()),
+        }
+    }
+
+    /// A fact of which a number is held nowhere tells nothing.
+    fn fact(&self, fact: &Fact) -> bool {
+        let linked =
+            |id: Id| self.bound.linked.iter().find(|(known, _)| *known == id).map(|(_, value)| *value);
+        let value = |term: &Scalar| match term.id {
+            0 => term.value(),
+            id => linked(id).map(|value| value.wrapping_add(term.delta)),
+        };
+        let [Some(a), Some(b), Some(c)] = fact.terms.each_ref().map(value) else { return true };
+        let contained = fact.terms.iter().zip([a, b, c]).all(|(term, value)| term.num.contains(value));
+        contained
+            && match fact.relation {
+                Relation::AtMost => a <= b,
+                Relation::Below => a < b,
+                Relation::Sum => a.wrapping_add(b) == c,
+                Relation::Quotient => a == b.checked_div(c).unwrap_or(0),
+                Relation::Multiple => a == b - b.checked_rem(c).unwrap_or(b),
+            }
     }
 
     fn value(&mut self, holds: u64, value: &Value) -> bool {
@@ -283,7 +311,11 @@ impl Check<'_, '_, '_, '_> {
         }
         scalar.num.contains(holds)
             && same(&mut self.bound.linked, scalar.id, holds.wrapping_sub(scalar.delta))
-            && same(&mut self.bound.halves, scalar.half, holds & u64::from(u32::MAX))
+            && same(
+                &mut self.bound.halves,
+                scalar.half,
+                (holds as u32).wrapping_sub(scalar.half_delta).into(),
+            )
     }
 
     fn slot(&mut self, addr: u64, holds: u64, slot: &Slot) -> bool {
@@ -343,7 +375,17 @@ impl Check<'_, '_, '_, '_> {
             Kind::Record { size, .. } => now.is_record(size as usize, fits),
             Kind::Function(slot) => start.is_some_and(|start| now.is_function(start, slot)),
         };
-        inside && start.is_none_or(|start| same(&mut self.bound.objects, pointer.object, start))
+        let base = match pointer.kind {
+            Kind::Stack(depth) => Some(now.frame_end(depth.into())),
+            Kind::Argument(index) => now.argument(index.into()),
+            Kind::Memory { dynptr: 0, .. } if self.trace.memory => now.memory().map(|memory| memory.addr()),
+            _ => None,
+        };
+        let named = base.filter(|_| self.counts(pointer.off.node)).is_none_or(|base| {
+            let off = holds.wrapping_sub(base);
+            same(&mut self.bound.linked, pointer.off.id, off.wrapping_sub(pointer.off.delta))
+        });
+        inside && named && start.is_none_or(|start| same(&mut self.bound.objects, pointer.object, start))
     }
 }
 

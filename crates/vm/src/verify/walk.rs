@@ -169,6 +169,7 @@ impl<'p> Walker<'p> {
             pc: 0,
             frames: vec![Rc::new(first)],
             references: Vec::new(),
+            facts: Vec::new(),
             lock: None,
             parent: NOWHERE,
             insns: 0,
@@ -228,6 +229,7 @@ impl<'p> Walker<'p> {
     fn arrive(&mut self, state: &mut State) -> Result<bool, Box<Rule>> {
         let again = is_again(self.program, state.pc) || self.program.insns[state.pc].code == op::MAY_GOTO;
         self.forget_dead(state);
+        Walker::forget_facts(state);
         if again {
             self.widen(state);
         }
@@ -380,9 +382,12 @@ impl<'p> Walker<'p> {
         let forget = |old: &Value, new: &mut Value| {
             if let (Value::Scalar(old), Value::Scalar(new)) = (old, new)
                 && !marks.is_marked(old.node)
-                && old.num != new.num
             {
-                *new = Scalar { node: new.node, ..Scalar::ANY };
+                if old.num != new.num {
+                    *new = Scalar { node: new.node, ..Scalar::ANY };
+                } else {
+                    new.forget_drift(old);
+                }
             }
         };
         for (old, new) in old.frames.iter().zip(&mut state.frames) {
@@ -414,11 +419,21 @@ impl<'p> Walker<'p> {
     fn inherit(&mut self, position: usize, state: &State) {
         let old = &self.at[state.pc][position].state;
         let marks = &mut self.marks;
-        let follow = |marks: &mut Marks, old: &Value, new: &Value| {
-            if let (Value::Scalar(old), Value::Scalar(new)) = (old, new) {
-                marks.follow(old.node, new.node);
-            }
+        let follow = |marks: &mut Marks, old: &Value, new: &Value| match (old, new) {
+            (Value::Scalar(old), Value::Scalar(new)) => marks.follow(old.node, new.node),
+            (Value::Pointer(old), Value::Pointer(new)) => marks.follow(old.off.node, new.off.node),
+            _ => {}
         };
+        for old in &old.facts {
+            // One of these it was found to be.
+            for new in state.facts.iter().filter(|new| new.relation == old.relation) {
+                marks.follow(old.node, new.node);
+                for (a, b) in old.terms.iter().zip(&new.terms) {
+                    marks.follow(a.node, b.node);
+                    marks.follow(old.node, b.node);
+                }
+            }
+        }
         for (old, new) in old.frames.iter().zip(&state.frames) {
             for (old, new) in old.regs.iter().zip(&new.regs) {
                 follow(marks, old, new);
@@ -459,6 +474,15 @@ impl<'p> Walker<'p> {
     fn checkpoint(&mut self, state: &mut State) {
         let marks = &mut self.marks;
         state.change_scalars(|_| true, |scalar, _| scalar.node = marks.boundary(scalar.node));
+        for fact in &mut state.facts {
+            fact.node = marks.boundary(fact.node);
+        }
+        let is_named = |value: &Value| matches!(value, Value::Pointer(pointer) if pointer.off.id != 0);
+        state.change(is_named, |value| {
+            if let Value::Pointer(pointer) = value {
+                pointer.off.node = marks.boundary(pointer.off.node);
+            }
+        });
         for depth in 0..state.frames.len() {
             if state.frames[depth].slots.is_empty() {
                 continue;
