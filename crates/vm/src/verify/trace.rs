@@ -8,7 +8,7 @@
 //!
 //! A state says something of registers and slots of the stack. Not all of it has to be true of every run that comes
 //! by: a path is cut off where a state that was seen before *covers* it, and that does not compare what turned out
-//! not to matter (see [`Marks`]). So there are two readings of a state:
+//! not to matter (see `verify::marks`). So there are two readings of a state:
 //!
 //! * **whole**: all it says, with nothing left out;
 //! * **what matters**: pointers, dynptrs, iterators and locks; numbers that are marked when the verification
@@ -227,6 +227,8 @@ struct Check<'c, 'm, 'w, 'r> {
     now: &'c Moment<'m, 'w, 'r>,
     /// All that is said, or what matters.
     whole: bool,
+    /// Whether it says something of numbers that are not known.
+    unsure: bool,
     bound: Bound,
 }
 
@@ -271,30 +273,58 @@ impl Check<'_, '_, '_, '_> {
             }
         }
         // Behind all numbers, which by now have their values.
-        match state.facts.iter().position(|fact| self.counts(fact.node) && !self.fact(fact)) {
-            Some(index) => Err(Wrong { depth: 0, place: Place::Fact(index), holds: 0 }),
-            None => Ok(()),
+        let facts = state.facts.iter().enumerate().filter(|(_, fact)| self.counts(fact.node));
+        let facts: Vec<(usize, &Fact)> = facts.collect();
+        for (_, fact) in &facts {
+            self.derive(fact);
         }
+        for (index, fact) in facts {
+            match self.fact(fact) {
+                Some(true) => {}
+                Some(false) => return Err(Wrong { depth: 0, place: Place::Fact(index), holds: 0 }),
+                None => self.unsure = true,
+            }
+        }
+        Ok(())
     }
 
-    /// A fact of which a number is held nowhere tells nothing.
-    fn fact(&self, fact: &Fact) -> bool {
-        let linked =
-            |id: Id| self.bound.linked.iter().find(|(known, _)| *known == id).map(|(_, value)| *value);
-        let value = |term: &Scalar| match term.id {
+    /// What the numbers of a fact are, as far as their names are known. Those that are held nowhere any more have been, unless
+    /// the run came from a state that only covers this one.
+    fn terms(&self, fact: &Fact) -> [Option<u64>; 3] {
+        let linked = |id: Id| self.bound.linked.iter().find(|(known, _)| *known == id);
+        fact.terms.each_ref().map(|term| match term.id {
             0 => term.value(),
-            id => linked(id).map(|value| value.wrapping_add(term.delta)),
+            id => linked(id).map(|(_, value)| value.wrapping_add(term.delta)),
+        })
+    }
+
+    /// A result that was forgotten as soon as it was made is what the others make it.
+    fn derive(&mut self, fact: &Fact) {
+        let (index, value) = match (fact.relation, self.terms(fact)) {
+            (Relation::Sum, [Some(a), Some(b), None]) => (2, a.wrapping_add(b)),
+            (Relation::Sum, [Some(a), None, Some(c)]) => (1, c.wrapping_sub(a)),
+            (Relation::Sum, [None, Some(b), Some(c)]) => (0, c.wrapping_sub(b)),
+            (Relation::Quotient, [None, Some(b), Some(c)]) => (0, b.checked_div(c).unwrap_or(0)),
+            (Relation::Multiple, [None, Some(b), Some(c)]) => (0, b - b.checked_rem(c).unwrap_or(b)),
+            _ => return,
         };
-        let [Some(a), Some(b), Some(c)] = fact.terms.each_ref().map(value) else { return true };
+        let term = &fact.terms[index];
+        self.bound.linked.push((term.id, value.wrapping_sub(term.delta)));
+    }
+
+    /// Whether a fact is true, if its numbers are known.
+    fn fact(&self, fact: &Fact) -> Option<bool> {
+        let [a, b, c] = self.terms(fact);
+        let (a, b, c) = (a?, b?, c?);
         let contained = fact.terms.iter().zip([a, b, c]).all(|(term, value)| term.num.contains(value));
-        contained
-            && match fact.relation {
-                Relation::AtMost => a <= b,
-                Relation::Below => a < b,
-                Relation::Sum => a.wrapping_add(b) == c,
-                Relation::Quotient => a == b.checked_div(c).unwrap_or(0),
-                Relation::Multiple => a == b - b.checked_rem(c).unwrap_or(b),
-            }
+        let holds = match fact.relation {
+            Relation::AtMost => a <= b,
+            Relation::Below => a < b,
+            Relation::Sum => a.wrapping_add(b) == c,
+            Relation::Quotient => a == b.checked_div(c).unwrap_or(0),
+            Relation::Multiple => a == b - b.checked_rem(c).unwrap_or(b),
+        };
+        Some(contained && holds)
     }
 
     fn value(&mut self, holds: u64, value: &Value) -> bool {
@@ -389,14 +419,26 @@ impl Check<'_, '_, '_, '_> {
     }
 }
 
+/// A state a run is in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Here {
+    state: usize,
+    /// As a whole.
+    whole: bool,
+    /// As far as is known.
+    unsure: bool,
+    /// What names of numbers stand for, also of those that are held nowhere any more.
+    names: Vec<(Id, u64)>,
+}
+
 /// Follows a run through a trace.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Follower<'t> {
     trace: &'t Trace,
     insns: &'t [Insn],
-    /// The states the run may be in, and whether as a whole.
-    at: Vec<(usize, bool)>,
+    /// The states the run may be in.
+    at: Vec<Here>,
     /// Where it is not followed: before its start, or in another program.
     lost: bool,
     started: bool,
@@ -435,13 +477,21 @@ impl<'t> Follower<'t> {
         self.wrong.as_deref()
     }
 
-    /// Whether a state is true of the run: as a whole, or what matters of it.
-    fn holds(&self, now: &Moment<'_, '_, '_>, state: &State) -> Result<bool, Wrong> {
-        let check = |whole| Check { trace: self.trace, now, whole, bound: Bound::default() };
-        if check(true).state(state).is_ok() {
-            return Ok(true);
+    /// Whether a state is true of the run that knows these names: as a whole, or what matters of it.
+    fn holds(&self, now: &Moment<'_, '_, '_>, index: usize, names: &[(Id, u64)]) -> Result<Here, Wrong> {
+        let mut first = None;
+        for whole in [true, false] {
+            let bound = Bound { linked: names.to_vec(), ..Bound::default() };
+            let mut check = Check { trace: self.trace, now, whole, unsure: false, bound };
+            match check.state(&self.trace.states[index]) {
+                Ok(()) => {
+                    let (unsure, names) = (check.unsure, check.bound.linked);
+                    return Ok(Here { state: index, whole: whole && !unsure, unsure, names });
+                }
+                Err(wrong) => first = first.or(Some(wrong)),
+            }
         }
-        check(false).state(state).map(|()| false)
+        Err(first.unwrap_or(Wrong { depth: 0, place: Place::Call, holds: 0 }))
     }
 
     /// The states a state leads to, the ones in passing aside: behind a callback stands, for the verifier, the call that called
@@ -469,49 +519,48 @@ impl<'t> Follower<'t> {
     }
 
     fn step(&mut self, now: &Moment<'_, '_, '_>) -> Result<(), String> {
-        let mut reached: Vec<(usize, bool)> = Vec::new();
+        let mut reached: Vec<Here> = Vec::new();
         let mut why = String::new();
-        for &(from, whole) in &self.at {
-            if self.is_second(now, from) {
-                reached.push((from, whole));
+        for here in &self.at {
+            if self.is_second(now, here.state) {
+                reached.push(here.clone());
                 continue;
             }
             let mut kept = false;
-            for to in self.next(from) {
+            for to in self.next(here.state) {
                 let state = &self.trace.states[to.state];
                 if state.pc != now.pc() || state.frames.len() != now.depth() + 1 {
                     continue;
                 }
-                match self.holds(now, state) {
-                    Ok(true) => {
+                // The names of a state that covers this one are its own.
+                let names = if to.cut { &[][..] } else { &here.names };
+                match self.holds(now, to.state, names) {
+                    Ok(next) if next.whole || next.unsure || !here.whole || to.cut => {
                         kept = true;
-                        reached.push((to.state, true));
+                        reached.push(next);
                     }
-                    Ok(false) if !whole || to.cut => {
-                        kept = true;
-                        reached.push((to.state, false));
-                    }
-                    Ok(false) => {
-                        let check = Check { trace: self.trace, now, whole: true, bound: Bound::default() };
-                        if let Err(wrong) = { check }.state(state) {
+                    Ok(_) => {
+                        let bound = Bound { linked: names.to_vec(), ..Bound::default() };
+                        let mut check = Check { trace: self.trace, now, whole: true, unsure: false, bound };
+                        if let Err(wrong) = check.state(state) {
                             why += &format!("; as a whole, {}", wrong.text(state));
                         }
                     }
                     Err(wrong) => why += &format!("; {}", wrong.text(state)),
                 }
             }
-            if whole && !kept {
+            if here.whole && !kept {
                 reached.clear();
                 break;
             }
         }
         if reached.is_empty() {
-            let before: Vec<usize> = self.at.iter().map(|(from, _)| self.trace.states[*from].pc).collect();
+            let before: Vec<usize> = self.at.iter().map(|here| self.trace.states[here.state].pc).collect();
             return Err(format!("no state holds at {} behind {before:?}{why}", now.pc()));
         }
         reached.sort_unstable();
         reached.dedup();
-        self.whole += u64::from(reached.iter().any(|(_, whole)| *whole));
+        self.whole += u64::from(reached.iter().any(|here| here.whole));
         self.at = reached;
         Ok(())
     }
@@ -529,8 +578,9 @@ impl Observer for Follower<'_> {
         self.checked += 1;
         if !std::mem::replace(&mut self.started, true) {
             self.whole += 1;
-            match self.trace.states.first().map(|first| self.holds(now, first)) {
-                Some(Ok(true)) => self.at.push((0, true)),
+            let first = (!self.trace.states.is_empty()).then(|| self.holds(now, 0, &[]));
+            match first {
+                Some(Ok(here)) if here.whole => self.at.push(here),
                 other => self.wrong = Some(format!("the first state does not hold: {other:?}")),
             }
             return;
