@@ -75,7 +75,8 @@ impl Author<'_> {
         }
         self.push(op::LDDW, 6, pseudo::MAP_VALUE, 0, 0);
         self.push(0, 0, 0, 0, 0);
-        for off in (8..=80).step_by(8) {
+        // All of it: to the kernel, what a program of root has not written holds anything.
+        for off in (8..=512).step_by(8) {
             self.push(op::ST | op::MEM | op::DW, 10, 0, -off, 0);
         }
         self.lookup();
