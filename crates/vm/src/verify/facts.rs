@@ -41,6 +41,8 @@ pub(super) struct Fact {
     pub(super) terms: [Scalar; 3],
     /// Its node in [`Marks`]: told when it matters.
     pub(super) node: Id,
+    /// That the terms, as they are, say nothing new of each other.
+    pub(super) settled: bool,
 }
 
 /// Whether two numbers are the same for certain.
@@ -97,7 +99,7 @@ impl Walker<'_> {
             state.facts.remove(0);
         }
         // What it follows from is a path, and what the numbers were made of.
-        state.facts.push(Fact { relation, terms, node: self.marks.boundary(0) });
+        state.facts.push(Fact { relation, terms, node: self.marks.boundary(0), settled: false });
         self.follow_facts(state);
     }
 
@@ -107,6 +109,10 @@ impl Walker<'_> {
             let mut changed = false;
             for index in 0..state.facts.len() {
                 let fact = state.facts[index];
+                if fact.settled {
+                    continue;
+                }
+                state.facts[index].settled = true;
                 for (term, refined) in fact.terms.iter().zip(fact.refined()) {
                     let Some(num) = refined.filter(|num| *num != term.num && term.id != 0) else { continue };
                     let node = fact.node(&mut self.marks);

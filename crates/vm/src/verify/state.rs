@@ -325,8 +325,12 @@ impl State {
         wanted: impl Fn(&Scalar) -> bool,
         mut does: impl FnMut(&mut Scalar, bool),
     ) {
-        for term in self.facts.iter_mut().flat_map(|fact| &mut fact.terms).filter(|term| wanted(term)) {
-            does(term, false);
+        for fact in &mut self.facts {
+            for term in fact.terms.iter_mut().filter(|term| wanted(term)) {
+                let before = term.num;
+                does(term, false);
+                fact.settled &= term.num == before;
+            }
         }
         for frame in &mut self.frames {
             let in_register = |value: &Value| matches!(value, Value::Scalar(scalar) if wanted(scalar));
