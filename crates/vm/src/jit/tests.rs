@@ -13,6 +13,8 @@ mod isa;
 mod kernel;
 mod maps;
 mod random;
+#[path = "../../tests/exec/setting.rs"]
+mod setting;
 
 use std::sync::Arc;
 
