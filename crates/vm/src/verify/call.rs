@@ -9,6 +9,7 @@ use super::state::{DynptrState, Entered, Frame, Id, Kind, MapRef, Pointer, Scala
 use super::walk::{Next, Walker};
 use super::{Entry as Start, MOST_DYNPTR};
 use crate::contract::{ArgKind, ArgType, Callable, Callback, DynptrKind, Effects, RetKind};
+use crate::helpers::Printed;
 use crate::insn::Insn;
 use crate::maps::MapKind;
 use crate::mem::Access;
@@ -18,7 +19,7 @@ type Done<T> = Result<T, Box<Rule>>;
 
 /// What the arguments of a call say of its result.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     map: Option<MapRef>,
     /// The key is an index that is in the array.
     certain: bool,
@@ -32,6 +33,8 @@ struct Found {
     lock: Option<(MapRef, Id, bool)>,
     releases: Option<Id>,
     destroys: Option<(usize, usize)>,
+    /// What the call prints of each value, if its format is known.
+    pub(super) format: Option<Vec<Printed>>,
 }
 
 impl Walker<'_> {
@@ -45,8 +48,16 @@ impl Walker<'_> {
             return Err(Rule::Sleeps { callable: callee.name }.into());
         }
         let mut found = Found::default();
-        for (index, kind) in callee.args.iter().enumerate() {
-            self.argument_of(state, callee, index, *kind, &mut found)?;
+        // Bytes that are read are looked at as they are before anything is written over them; what is on the stack
+        // and not bytes must not be written over at all.
+        let late = |kind: &ArgKind| {
+            use ArgKind::{Dynptr, DynptrRecord, Iter, IterDestroy};
+            kind.writes() || matches!(kind, Dynptr | DynptrRecord | Iter | IterDestroy)
+        };
+        for turn in [false, true] {
+            for (index, kind) in callee.args.iter().enumerate().filter(|(_, kind)| late(kind) == turn) {
+                self.argument_of(state, callee, index, *kind, &mut found)?;
+            }
         }
         if let Some((_, _, DynptrKind::Local)) = found.place
             && !matches!(state.reg(1), Value::Pointer(Pointer { kind: Kind::Value(_), .. }))
@@ -296,8 +307,8 @@ impl Walker<'_> {
         let register = index as u8 + 1;
         let value = state.reg(register);
         let refuse = |reason: String| Box::new(Rule::Argument { callable: callee.name, register, reason });
-        if value == Value::None && kind == ArgKind::Any && index >= callee.parameters().0 {
-            // One of `...` that is not there.
+        if value == Value::None && kind == ArgKind::Printed {
+            // It is not there.
             return Ok(());
         }
         if value == Value::None && kind != ArgKind::Ignored {
@@ -335,7 +346,7 @@ impl Walker<'_> {
                     ArgKind::ValueOut if spec.kind != MapKind::Bloom => Access::ReadWrite,
                     _ => Access::Read,
                 };
-                self.memory_of(state, register, (size.into(), size.into()), None, access, false)?;
+                _ = self.memory_of(state, register, (size.into(), size.into()), None, access, false)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
                     // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
@@ -348,10 +359,14 @@ impl Walker<'_> {
                     found.certain = whole && key < spec.max_entries.into();
                 }
             }
-            ArgKind::Mem { .. } | ArgKind::Words => {
+            ArgKind::Printed => {
+                // The first comes after the format and its length.
+                self.print(state, &value, index - 2, found).map_err(refuse)?;
+            }
+            ArgKind::Mem { .. } | ArgKind::Format | ArgKind::Words => {
                 let (access, nullable) = match kind {
                     ArgKind::Mem { access, nullable } => (access, nullable),
-                    _ => (Access::Read, true),
+                    _ => (Access::Read, kind == ArgKind::Words),
                 };
                 let size = state.reg(register + 1);
                 let Value::Scalar(size) = size else {
@@ -378,14 +393,14 @@ impl Walker<'_> {
                         "unbounded memory access: make sure to bounds check the length".to_owned(),
                     ));
                 }
-                self.memory_of(
-                    state,
-                    register,
-                    (range.umin, range.umax),
-                    Some(&size),
-                    access,
-                    kind == ArgKind::Words,
-                )?;
+                let words = kind == ArgKind::Words;
+                let lengths = (range.umin, range.umax);
+                let (pointer, span) = self.memory_of(state, register, lengths, Some(&size), access, words)?;
+                match kind {
+                    ArgKind::Words => self.print_words(state, &pointer, span, found).map_err(refuse)?,
+                    ArgKind::Format => self.format(state, &value, found),
+                    _ => {}
+                }
             }
             ArgKind::Size => {}
             ArgKind::ConstSize => {
@@ -394,9 +409,14 @@ impl Walker<'_> {
                 found.size = Some(u32::try_from(size).map_err(|_| refuse(format!("is too large: {size}")))?);
             }
             ArgKind::Fixed { len, access } => {
-                self.memory_of(state, register, (len as u64, len as u64), None, access, false)?
+                _ = self.memory_of(state, register, (len as u64, len as u64), None, access, false)?;
             }
-            ArgKind::Str => self.string(&value).map_err(refuse)?,
+            ArgKind::Str => {
+                self.string(&value).map_err(refuse)?;
+                if callee.args.contains(&ArgKind::Words) {
+                    self.format(state, &value, found);
+                }
+            }
             ArgKind::DynptrUninit(kind) => {
                 let (depth, slot) = self.place(state, &value, 16).map_err(refuse)?;
                 let off = super::memory::offset_of(slot);
@@ -512,7 +532,7 @@ impl Walker<'_> {
         self.constant(value) == Some(0)
     }
 
-    /// Memory lent to a call: `size` is its least and greatest length, `length` the number it is.
+    /// Memory lent to a call, and what of it: `size` is its least and greatest length, `length` the number it is.
     /// `addresses`: it may hold some.
     fn memory_of(
         &mut self,
@@ -522,7 +542,7 @@ impl Walker<'_> {
         length: Option<&Scalar>,
         access: Access,
         addresses: bool,
-    ) -> Done<()> {
+    ) -> Done<(Pointer, Span)> {
         let mut pointer = self.pointer(state, register)?;
         let (least, most) = size;
         if let Some(end) = length.and_then(|length| self.reach(state, &pointer.off, length)) {
@@ -550,7 +570,7 @@ impl Walker<'_> {
         } else if access == Access::ReadWrite {
             self.span(&pointer, register, 0, most, Access::Read)?;
         }
-        Ok(())
+        Ok((pointer, span))
     }
 
     /// What a range of the stack held may still be there after the call.
@@ -573,13 +593,9 @@ impl Walker<'_> {
             return Err(format!("type={} expected=a constant string", self.name(value)));
         };
         let map = self.program.maps.get(*index as usize).filter(|map| map.spec().read_only);
-        let map = map.ok_or("is not a string in a read-only map (const char [])")?;
-        let off = off.value().ok_or("is not at a known offset")? as usize;
-        let bytes = map.single_value().map(|window| window.to_vec()).unwrap_or_default();
-        let rest = bytes.get(off..).unwrap_or_default();
-        if !rest.contains(&0) {
-            return Err("is not a NUL-terminated string".to_owned());
-        }
+        map.ok_or("is not a string in a read-only map (const char [])")?;
+        let off = off.value().ok_or("is not at a known offset")?;
+        self.constant_text(*index, off).ok_or("is not a NUL-terminated string")?;
         self.uses.map(*index, Access::Read, true);
         Ok(())
     }

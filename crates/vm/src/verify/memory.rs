@@ -20,7 +20,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn constant(&self) -> Option<i64> {
+    pub(super) fn constant(&self) -> Option<i64> {
         (self.low == self.high).then_some(self.low)
     }
 }
@@ -374,9 +374,19 @@ impl<'p> Walker<'p> {
                 entry.slot = Slot::Halves(Rc::new(halves));
             }
             Value::Scalar(scalar) if scalar.value() == Some(0) => {
-                let entry = frame.entry_mut(index);
-                if let Slot::Bytes(bits) = &mut entry.slot {
-                    *bits |= (((1u16 << bytes) - 1) << at) as u8;
+                let written = (((1u16 << bytes) - 1) << at) as u8;
+                match &mut frame.entry_mut(index).slot {
+                    Slot::Bytes(bits) => *bits |= written,
+                    Slot::Halves(halves) => {
+                        for (half, written) in
+                            Rc::make_mut(halves).iter_mut().zip([written & 0x0f, written >> 4])
+                        {
+                            if let Half::Bytes(bits) = half {
+                                *bits |= written;
+                            }
+                        }
+                    }
+                    _ => {}
                 }
             }
             _ => {}
@@ -580,18 +590,25 @@ fn special(index: usize, what: &'static str) -> Box<Rule> {
     Rule::Special { off: offset_of(index), what }.into()
 }
 
-fn holds_pointer(slot: &Slot) -> bool {
+pub(super) fn holds_pointer(slot: &Slot) -> bool {
     matches!(slot, Slot::Full(value) if matches!(**value, Value::Pointer(_)))
 }
 
 /// Which bytes of a slot are zero.
-fn zeros_of(frame: &Frame, index: usize) -> u8 {
+pub(super) fn zeros_of(frame: &Frame, index: usize) -> u8 {
     match frame.entry(index).map(|entry| &entry.slot) {
         None => 0xff,
         Some(Slot::Bytes(zero)) => *zero,
         // Whoever writes over some of its bytes marks it.
         Some(Slot::Full(value)) if matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) => {
             0xff
+        }
+        Some(Slot::Halves(halves)) => {
+            let zero = |half: Half| match half {
+                Half::Bytes(zero) => zero,
+                Half::Scalar(_) => 0,
+            };
+            zero(halves[0]) & 0x0f | zero(halves[1]) << 4
         }
         Some(_) => 0,
     }
