@@ -68,21 +68,20 @@ impl Fact {
         self.terms.iter().fold(self.node, |node, term| marks.join(node, term.node))
     }
 
-    /// What the terms say of each other; `None` for what they do not.
-    fn refined(&self) -> [Option<Number>; 3] {
-        let [a, b, c] = self.terms.map(|term| term.num);
-        match self.relation {
-            Relation::AtMost | Relation::Below => {
+    /// What the others say of a term, if anything.
+    fn refined(&self, index: usize) -> Option<Number> {
+        let [a, b, c] = self.terms.each_ref().map(|term| &term.num);
+        match (self.relation, index) {
+            (Relation::AtMost | Relation::Below, 0 | 1) => {
                 let cond = if self.relation == Relation::Below { Cond::Lt } else { Cond::Le };
-                Number::when(cond, &a, &b, false).map_or([None; 3], |(a, b)| [Some(a), Some(b), None])
+                let (low, high) = Number::when(cond, a, b, false)?;
+                Some(if index == 0 { low } else { high })
             }
-            Relation::Sum => [
-                a.intersect(&Number::apply(Op::Sub, &c, &b)),
-                b.intersect(&Number::apply(Op::Sub, &c, &a)),
-                c.intersect(&Number::apply(Op::Add, &a, &b)),
-            ],
-            Relation::Quotient => [a.intersect(&Number::apply(Op::Div, &b, &c)), None, None],
-            Relation::Multiple => [None; 3],
+            (Relation::Sum, 0) => a.intersect(&Number::apply(Op::Sub, c, b)),
+            (Relation::Sum, 1) => b.intersect(&Number::apply(Op::Sub, c, a)),
+            (Relation::Sum, 2) => c.intersect(&Number::apply(Op::Add, a, b)),
+            (Relation::Quotient, 0) => a.intersect(&Number::apply(Op::Div, b, c)),
+            _ => None,
         }
     }
 }
@@ -113,8 +112,8 @@ impl Walker<'_> {
                     continue;
                 }
                 state.facts[index].settled = true;
-                for (term, refined) in fact.terms.iter().zip(fact.refined()) {
-                    let Some(num) = refined.filter(|num| *num != term.num && term.id != 0) else { continue };
+                for (index, term) in fact.terms.iter().enumerate().filter(|(_, term)| term.id != 0) {
+                    let Some(num) = fact.refined(index).filter(|num| *num != term.num) else { continue };
                     let node = fact.node(&mut self.marks);
                     changed = true;
                     // A contradiction is left to be found by a comparison.

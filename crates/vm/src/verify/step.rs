@@ -644,8 +644,10 @@ impl Walker<'_> {
             |scalar: &Scalar| old.id != 0 && scalar.id == old.id || old.half != 0 && scalar.half == old.half;
         state.change_scalars(linked, |scalar, register| {
             let known = if old.id != 0 && scalar.id == old.id {
-                let by = Number::constant(scalar.delta.wrapping_sub(old.delta));
-                scalar.num.intersect(&Number::apply(Op::Add, &num, &by))
+                match scalar.delta.wrapping_sub(old.delta) {
+                    0 if scalar.num == old.num => Some(num),
+                    by => scalar.num.intersect(&Number::apply(Op::Add, &num, &Number::constant(by))),
+                }
             } else if old.half != 0 && scalar.half == old.half {
                 let by = scalar.half_delta.wrapping_sub(old.half_delta);
                 let low = num.low.add(&Num::constant(by.into()));
