@@ -73,8 +73,16 @@ impl Fact {
         let [a, b, c] = self.terms.each_ref().map(|term| &term.num);
         match (self.relation, index) {
             (Relation::AtMost | Relation::Below, 0 | 1) => {
-                let cond = if self.relation == Relation::Below { Cond::Lt } else { Cond::Le };
-                let (low, high) = Number::when(cond, a, b, false)?;
+                let below = self.relation == Relation::Below;
+                let (a_range, b_range, least) = (&a.full, &b.full, u64::from(below));
+                let known = match index {
+                    0 => b_range.umax.checked_sub(least).is_some_and(|most| a_range.umax <= most),
+                    _ => a_range.umin.checked_add(least).is_some_and(|least| b_range.umin >= least),
+                };
+                if known {
+                    return None;
+                }
+                let (low, high) = Number::when(if below { Cond::Lt } else { Cond::Le }, a, b, false)?;
                 Some(if index == 0 { low } else { high })
             }
             (Relation::Sum, 0) => a.intersect(&Number::apply(Op::Sub, c, b)),
@@ -299,21 +307,32 @@ impl Walker<'_> {
         if state.facts.is_empty() {
             return;
         }
-        let mut held: Vec<Id> = Vec::new();
+        let mut names = [0; 3 * MOST];
+        let terms = state.facts.iter().flat_map(|fact| &fact.terms);
+        names.iter_mut().zip(terms).for_each(|(name, term)| *name = term.id);
+        // Of these, those that are held.
+        let mut held = [0; 3 * MOST];
+        let mut count = 0;
+        let mut hold = |id: Id| {
+            if id != 0 && names.contains(&id) && !held[..count].contains(&id) {
+                held[count] = id;
+                count += 1;
+            }
+        };
         for frame in &state.frames {
-            let slots = frame.slots.iter().map(|entry| &entry.slot);
-            for slot in slots {
-                match slot {
-                    Slot::Full(value) => held.extend(name(value)),
-                    Slot::Halves(halves) => held.extend(halves.iter().filter_map(|half| match half {
-                        Half::Scalar(scalar) => Some(scalar.id),
-                        Half::Bytes(_) => None,
-                    })),
+            frame.regs.iter().for_each(|value| hold(name(value)));
+            for entry in frame.slots.iter() {
+                match &entry.slot {
+                    Slot::Full(value) => hold(name(value)),
+                    Slot::Halves(halves) => halves.iter().for_each(|half| match half {
+                        Half::Scalar(scalar) => hold(scalar.id),
+                        Half::Bytes(_) => {}
+                    }),
                     _ => {}
                 }
             }
-            held.extend(frame.regs.iter().filter_map(name));
         }
+        let held = &held[..count];
         loop {
             let count = state.facts.len();
             for index in (0..count).rev() {
@@ -344,11 +363,12 @@ fn copies(state: &State, id: Id) -> usize {
     frame.regs.iter().chain(slots).filter(held).count()
 }
 
-fn name(value: &Value) -> Option<Id> {
+/// What a number or offset is named; 0 for nothing.
+fn name(value: &Value) -> Id {
     match value {
-        Value::Scalar(scalar) => Some(scalar.id),
-        Value::Pointer(pointer) => Some(pointer.off.id),
-        Value::None => None,
+        Value::Scalar(scalar) => scalar.id,
+        Value::Pointer(pointer) => pointer.off.id,
+        Value::None => 0,
     }
 }
 
