@@ -13,7 +13,6 @@ use crate::helpers::Printed;
 use crate::insn::Insn;
 use crate::maps::MapKind;
 use crate::mem::Access;
-use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
 
@@ -100,7 +99,7 @@ impl Walker<'_> {
             {
                 self.release(state, reference);
             }
-            Walker::write_slot(state.frame_mut(depth), slot, Slot::Bytes(0));
+            state.frame_mut(depth).write(slot, Slot::Bytes(0));
         }
         if let Some(reference) = found.releases {
             self.release(state, reference);
@@ -128,7 +127,7 @@ impl Walker<'_> {
             }
             let reference = self.fresh();
             state.references.push(reference);
-            Walker::write_slot(state.frame_mut(depth), slot, Slot::Iter { reference, active: true });
+            state.frame_mut(depth).write(slot, Slot::Iter { reference, active: true });
         }
         state.set(0, result);
         state.pc += 1;
@@ -167,7 +166,7 @@ impl Walker<'_> {
         let kind = Kind::Memory { size: 4, access: Access::Read, dynptr: reference };
         more.set(0, Value::Pointer(Pointer::new(kind)));
         self.fork(more, true, pc)?;
-        Walker::write_slot(state.frame_mut(depth), slot, Slot::Iter { reference, active: false });
+        state.frame_mut(depth).write(slot, Slot::Iter { reference, active: false });
         state.set(0, Value::constant(0));
         Ok(Next::On)
     }
@@ -235,8 +234,9 @@ impl Walker<'_> {
             }
             _ => {}
         }
-        Walker::write_slot(state.frame_mut(depth), slot, Slot::Dynptr { state: dynptr, upper: false });
-        Walker::write_slot(state.frame_mut(depth), slot - 1, Slot::Dynptr { state: dynptr, upper: true });
+        let frame = state.frame_mut(depth);
+        frame.write(slot, Slot::Dynptr { state: dynptr, upper: false });
+        frame.write(slot - 1, Slot::Dynptr { state: dynptr, upper: true });
         Ok(())
     }
 
@@ -245,12 +245,12 @@ impl Walker<'_> {
         state.references.retain(|&held| held != reference);
         let mut gone = vec![reference];
         for frame in &mut state.frames {
-            for index in 0..frame.slots.len() {
-                if let Slot::Dynptr { state: dynptr, .. } = frame.slots[index].slot
+            for index in 0..frame.touched() {
+                if let Some(Slot::Dynptr { state: dynptr, .. }) = frame.entry(index).map(|entry| entry.slot)
                     && dynptr.reference == reference
                 {
                     gone.push(dynptr.id);
-                    Walker::write_slot(Rc::make_mut(frame), index, Slot::Bytes(0));
+                    Frame::change(frame).write(index, Slot::Bytes(0));
                 }
             }
         }
@@ -425,7 +425,8 @@ impl Walker<'_> {
             }
             ArgKind::Dynptr | ArgKind::DynptrRecord => {
                 let (depth, slot) = self.place(state, &value, 16).map_err(refuse)?;
-                let entry = state.frames[depth].entry(slot).map(|entry| (entry.node, entry.slot.clone()));
+                let entry =
+                    state.frames[depth].entry(slot).map(|entry| (entry.nodes.read, entry.slot.clone()));
                 let Some((node, Slot::Dynptr { state: dynptr, upper: false })) = entry else {
                     return Err(refuse("expected an initialized dynptr".to_owned()));
                 };
@@ -491,7 +492,8 @@ impl Walker<'_> {
             }
             ArgKind::Iter | ArgKind::IterDestroy => {
                 let (depth, slot) = self.place(state, &value, 8).map_err(refuse)?;
-                let entry = state.frames[depth].entry(slot).map(|entry| (entry.node, entry.slot.clone()));
+                let entry =
+                    state.frames[depth].entry(slot).map(|entry| (entry.nodes.read, entry.slot.clone()));
                 let Some((node, Slot::Iter { .. })) = entry else {
                     return Err(refuse("expected an initialized iter_num".to_owned()));
                 };
@@ -581,7 +583,7 @@ impl Walker<'_> {
         }
         for index in Frame::slot_of(span.high + span.len as i64 - 1)..=Frame::slot_of(span.low) {
             if let Some(entry) = frame.entry(index) {
-                self.marks.mark(entry.node);
+                self.marks.mark(entry.nodes.read);
             }
         }
     }

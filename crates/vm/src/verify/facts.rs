@@ -321,8 +321,8 @@ impl Walker<'_> {
         };
         for frame in &state.frames {
             frame.regs.iter().for_each(|value| hold(name(value)));
-            for entry in frame.slots.iter() {
-                match &entry.slot {
+            for entry in frame.entries() {
+                match entry.slot {
                     Slot::Full(value) => hold(name(value)),
                     Slot::Halves(halves) => halves.iter().for_each(|half| match half {
                         Half::Scalar(scalar) => hold(scalar.id),
@@ -356,7 +356,7 @@ impl Walker<'_> {
 fn copies(state: &State, id: Id) -> usize {
     let frame = &state.frames[state.frames.len() - 1];
     let held = |value: &&Value| matches!(value, Value::Scalar(scalar) if scalar.id == id);
-    let slots = frame.slots.iter().filter_map(|entry| match &entry.slot {
+    let slots = frame.entries().filter_map(|entry| match entry.slot {
         Slot::Full(value) => Some(&**value),
         _ => None,
     });

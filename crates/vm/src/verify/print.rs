@@ -105,7 +105,7 @@ impl Walker<'_> {
         let frame = &state.frames[usize::from(depth)];
         let last = span.high + span.len as i64 - 1;
         for slot in (Frame::slot_of(last)..=Frame::slot_of(span.low)).rev() {
-            let Some(Slot::Full(value)) = frame.entry(slot).map(|entry| &entry.slot) else { continue };
+            let Some(Slot::Full(value)) = frame.entry(slot).map(|entry| entry.slot) else { continue };
             if !matches!(**value, Value::Pointer(_)) {
                 continue;
             }
@@ -139,8 +139,8 @@ impl Walker<'_> {
                 }
                 continue;
             };
-            self.marks.mark(entry.node);
-            if holds_pointer(&entry.slot) {
+            self.marks.mark(entry.nodes.read);
+            if holds_pointer(entry.slot) {
                 return Err(format!(
                     "is a text that may go on to the address at off {}: end it with a NUL",
                     offset_of(slot)

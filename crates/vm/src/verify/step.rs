@@ -3,7 +3,7 @@
 use super::num::{Cond, Num};
 use super::reject::Rule;
 use super::scalar::{Number, Op};
-use super::state::{Entered, Frame, Kind, MapRef, Pointer, Scalar, State, Value};
+use super::state::{Entered, Entry, Frame, Kind, MapRef, Pointer, Scalar, Slot, State, Value};
 use super::tnum::Tnum;
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
@@ -435,18 +435,19 @@ impl Walker<'_> {
         }
         // What the frame holds on its own stack must not outlive it.
         let frame = &state.frames[state.frames.len() - 1];
-        if frame.slots.iter().any(|entry| {
-            matches!(&entry.slot, super::state::Slot::Iter { .. })
-                || matches!(&entry.slot, super::state::Slot::Dynptr { state, .. } if state.reference != 0)
-        }) {
+        let holds = |entry: Entry<'_>| match entry.slot {
+            Slot::Iter { .. } => true,
+            Slot::Dynptr { state, .. } => state.reference != 0,
+            _ => false,
+        };
+        if frame.entries().any(holds) {
             return Err(Rule::Unreleased { what: "an iterator or a record of the function that ends" }.into());
         }
         let (call, entered) = (frame.call, frame.entered);
         let gone: Vec<_> = frame
-            .slots
-            .iter()
-            .filter_map(|entry| match &entry.slot {
-                super::state::Slot::Dynptr { state, .. } => Some(state.id),
+            .entries()
+            .filter_map(|entry| match entry.slot {
+                Slot::Dynptr { state, .. } => Some(state.id),
                 _ => None,
             })
             .collect();
