@@ -43,6 +43,7 @@ mod tnum;
 #[doc(hidden)]
 pub mod trace;
 mod walk;
+mod watch;
 
 pub use effects::{ArgumentUse, Uses};
 pub use reject::{Branch, Rejection, Rule};
