@@ -42,6 +42,9 @@ pub(crate) const ARGS: &[ArgType] = &[
     ArgType::Buffer { name: "const_buffer", access: Access::Read },
 ];
 
+/// Where the programs are; a benchmark of another crate uses them too.
+const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/tests");
+
 /// Slots maps are made for.
 const SLOTS: usize = 2;
 
@@ -330,7 +333,7 @@ pub(crate) fn functions(insns: &[Insn]) -> Vec<Function> {
 /// All programs, for benchmarks: with the size of the memory they are entered with, if any, and their limit.
 #[allow(dead_code, reason = "the benchmark of verification includes this file")]
 pub(crate) fn programs() -> Vec<(Arc<Program>, Option<u32>, Option<u64>)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let folder = format!("{TESTS}/corpus");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
@@ -451,7 +454,7 @@ fn execute(
 
 #[test]
 fn verdicts_are_those_written_on_the_lines() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let folder = format!("{TESTS}/corpus");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let (mut names, mut wrong) = (std::collections::BTreeSet::new(), Vec::new());
@@ -482,7 +485,7 @@ fn verdicts_are_those_written_on_the_lines() {
 #[test]
 fn logs_are_those_beside_the_programs() {
     for file in ["values", "paths"] {
-        let path = format!("{}/tests/logs/{file}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{TESTS}/logs/{file}");
         let programs = std::fs::read_to_string(format!("{path}.bpf.s")).unwrap();
         let mut text = String::new();
         for case in cases(file, &programs) {
