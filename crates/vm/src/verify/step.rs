@@ -1,5 +1,6 @@
 //! What one instruction does to a state.
 
+use super::memory::holds;
 use super::num::{Cond, Num};
 use super::reject::Rule;
 use super::scalar::{Number, Op};
@@ -8,7 +9,7 @@ use super::tnum::Tnum;
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
-use crate::mem::{Access, Width};
+use crate::mem::Access;
 use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
@@ -37,7 +38,9 @@ impl Walker<'_> {
             op::STX if insn.code & 0xe0 == op::MEM => {
                 let spills =
                     matches!(state.reg(insn.dst), Value::Pointer(Pointer { kind: Kind::Stack(_), .. }));
-                if spills && matches!(insn.width(), Width::W | Width::DW) {
+                let width = insn.width();
+                let copies = |value| matches!(value, Value::Scalar(number) if width.bytes() >= 4 || holds(&number, width.bytes()));
+                if spills && copies(state.reg(insn.src)) {
                     // Whoever loads it has a copy.
                     self.link(state, insn.src);
                 }
