@@ -596,7 +596,11 @@ impl<'p> Walker<'p> {
         let mut at = state.branch;
         while let (Some(branch), true) = (self.branches.get(at as usize), path.len() < MOST_SHOWN) {
             let slot = (branch.slot >> 1) as usize;
-            path.push(Branch { slot, taken: branch.slot & 1 == 1, line: self.program.line(slot).cloned() });
+            // Numbers that are walked one by one are none.
+            if !matches!(self.program.insns[slot].class(), op::ALU | op::ALU64) {
+                let line = self.program.line(slot).cloned();
+                path.push(Branch { slot, taken: branch.slot & 1 == 1, line });
+            }
             at = branch.before;
         }
         path.reverse();

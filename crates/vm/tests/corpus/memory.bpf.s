@@ -724,3 +724,17 @@ r0 = 0
 exit
 bad: r0 = *(u64 *)(r10 +8)
 exit
+
+== lower_half_of_a_spilled_number_that_was_checked
+r6 = *(u64 *)(r1 +0)
+r1 = *(u64 *)(r6 +0)
+if r1 > 20 goto on
+r0 = 0
+exit
+on: *(u64 *)(r10 -32) = r1
+if w1 > 15 goto out
+r3 = *(u32 *)(r10 -32)
+r6 += r3
+r0 = *(u8 *)(r6 +0)
+out: r0 = 0
+exit
