@@ -322,7 +322,9 @@ impl Check<'_, '_, '_, '_> {
     fn fact(&self, fact: &Fact) -> Option<bool> {
         let [a, b, c] = self.terms(fact);
         let (a, b, c) = (a?, b?, c?);
-        let contained = fact.terms.iter().zip([a, b, c]).all(|(term, value)| term.num.contains(value));
+        // What is known of a number by itself may not matter though the fact does.
+        let contained = |(term, value): (&Scalar, u64)| !self.counts(term.node) || term.num.contains(value);
+        let contained = fact.terms.iter().zip([a, b, c]).all(contained);
         let holds = match fact.relation {
             Relation::AtMost => a <= b,
             Relation::Below => a < b,
@@ -491,7 +493,7 @@ impl<'t> Follower<'t> {
 
     /// Whether a state is true of the run that knows these names: as a whole, or what matters of it.
     fn holds(&self, now: &Moment<'_, '_, '_>, index: usize, names: &[(Id, u64)]) -> Result<Here, Wrong> {
-        let mut first = None;
+        let mut why = Wrong { depth: 0, place: Place::Call, holds: 0 };
         for whole in [true, false] {
             let bound = Bound { linked: names.to_vec(), ..Bound::default() };
             let mut check = Check { trace: self.trace, now, whole, unsure: false, bound };
@@ -500,10 +502,10 @@ impl<'t> Follower<'t> {
                     let (unsure, names) = (check.unsure, check.bound.linked);
                     return Ok(Here { state: index, whole: whole && !unsure, unsure, names });
                 }
-                Err(wrong) => first = first.or(Some(wrong)),
+                Err(wrong) => why = wrong,
             }
         }
-        Err(first.unwrap_or(Wrong { depth: 0, place: Place::Call, holds: 0 }))
+        Err(why)
     }
 
     /// The states a state leads to, the ones in passing aside: behind a callback stands, for the verifier, the call that called
