@@ -2,14 +2,7 @@
 # Sourced, after `set -euo pipefail`.
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if [ -z "${FUSE_BPF:-}" ]; then
-    FUSE_BPF=${CARGO_TARGET_DIR:-$REPO/target}/debug/fuse-bpf
-    if [ ! -x "$FUSE_BPF" ]; then
-        echo "building $FUSE_BPF"
-        (cd "$REPO" && cargo build --quiet --package fuse-bpf-cli)
-    fi
-fi
-FUSE_BPF=$(realpath "$FUSE_BPF")
+. "$REPO/scripts/program.sh"
 EVERYTHING=${EVERYTHING-$REPO/bpf/tests/everything.bpf.o}
 
 if [ ! -e /dev/fuse ]; then

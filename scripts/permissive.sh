@@ -12,10 +12,7 @@
 #   TABLE=file         where the table goes; otherwise only a summary is printed
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [ -z "${FUSE_BPF:-}" ]; then
-	FUSE_BPF=${CARGO_TARGET_DIR:-target}/debug/fuse-bpf
-	[ -x "$FUSE_BPF" ] || cargo build --quiet --package fuse-bpf-cli
-fi
+. scripts/program.sh
 sources=bpf/tests/permissive
 short=${1:-}
 scratch=$(mktemp -d)

@@ -60,7 +60,65 @@ impl Insn {
     pub fn is_wide(self) -> bool {
         self.code == op::LDDW
     }
+
+    /// Whether it may go on elsewhere in its function: a jump that is no call, and not `exit`.
+    pub(crate) fn is_jump(self) -> bool {
+        matches!(self.class(), op::JMP | op::JMP32) && !matches!(self.code, op::CALL_IMM | op::EXIT_INSN)
+    }
+
+    /// Whether it is a jump that is always taken.
+    pub(crate) fn is_goto(self) -> bool {
+        matches!(self.code, op::GOTO | op::GOTOL | op::GOTOX)
+    }
+
+    /// The registers it reads, a bit each. Of a call: all that arguments may be in.
+    pub(crate) fn reads(self) -> u16 {
+        let (dst, src) = (1 << self.dst, 1 << self.src);
+        let operand = if self.code & op::X != 0 { src } else { 0 };
+        match self.class() {
+            op::ALU | op::ALU64 => match self.code & 0xf0 {
+                op::MOV => operand,
+                op::END | op::NEG => dst,
+                _ => dst | operand,
+            },
+            op::JMP | op::JMP32 => match self.code {
+                op::CALL_IMM => ARGUMENTS,
+                op::EXIT_INSN => 1,
+                op::GOTO | op::GOTOL | op::MAY_GOTO => 0,
+                op::GOTOX => dst,
+                _ => dst | operand,
+            },
+            op::LDX => src,
+            op::ST => dst,
+            op::STX if self.code & 0xe0 == op::ATOMIC => match self.imm {
+                op::LOAD_ACQ => src,
+                op::CMPXCHG => dst | src | 1,
+                _ => dst | src,
+            },
+            op::STX => dst | src,
+            _ => 0,
+        }
+    }
+
+    /// The registers it changes, a bit each.
+    pub(crate) fn sets(self) -> u16 {
+        match self.class() {
+            op::ALU | op::ALU64 | op::LDX => 1 << self.dst,
+            op::LD if self.is_wide() => 1 << self.dst,
+            op::STX if self.code & 0xe0 == op::ATOMIC => match self.imm {
+                op::LOAD_ACQ => 1 << self.dst,
+                op::CMPXCHG => 1,
+                imm if imm != op::STORE_REL && imm & op::FETCH != 0 => 1 << self.src,
+                _ => 0,
+            },
+            _ if self.code == op::CALL_IMM => ARGUMENTS | 1,
+            _ => 0,
+        }
+    }
 }
+
+/// R1 to R5, a bit each: the registers arguments of calls are in.
+pub(crate) const ARGUMENTS: u16 = 0b11_1110;
 
 /// Opcode parts and whole opcodes, under the names of RFC 9669.
 pub mod op {

@@ -43,10 +43,12 @@ pub use fault::{ArgFault, Fault, FaultKind};
 
 use keep::Keep;
 use machine::Machine;
+#[cfg(feature = "jit")]
+pub(crate) use memory::handle;
+use memory::{Local, Tables};
 #[doc(hidden)]
 pub use watch::{Moment, Observer};
-
-use memory::{Local, Tables};
+use watch::{Unwatched, Watch};
 
 /// A budget for programs with loops over names and directory pages: the number of instructions the
 /// kernel's verifier walks at most. About 10 ms.
@@ -129,17 +131,7 @@ impl Worker {
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        let Worker { slot, stack, context, tables: spare, keep } = self;
-        let mut tables = begin(spare, keep, program, *slot);
-        context.clear();
-        for arg in args {
-            context.push(Cell::new(tables.admit(arg)));
-        }
-        let local = Local::new(stack, context);
-        let mut machine = Machine::new(program, local, &mut tables, host, *slot, budget);
-        let outcome = machine.run([local.context.addr(), 0]);
-        *spare = tables.renew();
-        outcome
+        self.go(program, Given::Arguments(args), host, budget, Unwatched)
     }
 
     /// As [`Worker::run`], showing `observer` each instruction: for tests.
@@ -152,17 +144,19 @@ impl Worker {
         budget: u64,
         observer: &mut dyn Observer,
     ) -> Outcome {
-        let Worker { slot, stack, context, tables: spare, keep } = self;
-        let mut tables = begin(spare, keep, program, *slot);
-        context.clear();
-        for arg in args {
-            context.push(Cell::new(tables.admit(arg)));
-        }
-        let local = Local::new(stack, context);
-        let mut machine = Machine::watched(program, local, &mut tables, host, (*slot, budget), observer);
-        let outcome = machine.run([local.context.addr(), 0]);
-        *spare = tables.renew();
-        outcome
+        self.go(program, Given::Arguments(args), host, budget, observer)
+    }
+
+    /// Runs a program that takes plain memory instead of arguments: R1 is its address and R2 its
+    /// length, as conformance suites call programs.
+    pub fn run_raw<'r>(
+        &'r mut self,
+        program: &'r Program,
+        memory: Window<'r>,
+        host: &mut dyn Host<'r>,
+        budget: u64,
+    ) -> Outcome {
+        self.go(program, Given::Memory(memory), host, budget, Unwatched)
     }
 
     /// As [`Worker::run_raw`], showing `observer` each instruction: for tests.
@@ -175,34 +169,42 @@ impl Worker {
         budget: u64,
         observer: &mut dyn Observer,
     ) -> Outcome {
-        let Worker { slot, stack, tables: spare, keep, .. } = self;
-        let mut tables = begin(spare, keep, program, *slot);
-        let addr = tables.admit(&Arg::Mem(memory));
-        let local = Local::new(stack, &[]);
-        let mut machine = Machine::watched(program, local, &mut tables, host, (*slot, budget), observer);
-        let outcome = machine.run([addr, memory.len() as u64]);
-        *spare = tables.renew();
-        outcome
+        self.go(program, Given::Memory(memory), host, budget, observer)
     }
 
-    /// Runs a program that takes plain memory instead of arguments: R1 is its address and R2 its
-    /// length, as conformance suites call programs.
-    pub fn run_raw<'r>(
+    fn go<'r, W: Watch>(
         &'r mut self,
         program: &'r Program,
-        memory: Window<'r>,
+        given: Given<'_, 'r>,
         host: &mut dyn Host<'r>,
         budget: u64,
+        watch: W,
     ) -> Outcome {
-        let Worker { slot, stack, tables: spare, keep, .. } = self;
+        let Worker { slot, stack, context, tables: spare, keep } = self;
         let mut tables = begin(spare, keep, program, *slot);
-        let addr = tables.admit(&Arg::Mem(memory));
-        let local = Local::new(stack, &[]);
-        let mut machine = Machine::new(program, local, &mut tables, host, *slot, budget);
-        let outcome = machine.run([addr, memory.len() as u64]);
+        context.clear();
+        let memory = match given {
+            Given::Arguments(args) => {
+                context.extend(args.iter().map(|arg| Cell::new(tables.admit(arg))));
+                None
+            }
+            Given::Memory(memory) => Some([tables.admit(&Arg::Mem(memory)), memory.len() as u64]),
+        };
+        let local = Local::new(stack, context);
+        let registers = memory.unwrap_or([local.context.addr(), 0]);
+        let mut machine = Machine::new(program, local, &mut tables, host, (*slot, budget), watch);
+        let outcome = machine.run(registers);
         *spare = tables.renew();
         outcome
     }
+}
+
+/// What a program is run on.
+enum Given<'a, 'r> {
+    /// A context of these arguments.
+    Arguments(&'a [Arg<'r>]),
+    /// Plain memory, and no context.
+    Memory(Window<'r>),
 }
 
 /// The tables of a run that starts.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::contract::Callable;
-use crate::insn::Insn;
+use crate::insn::{Insn, op};
 use crate::maps::Map;
+use crate::validate;
 
 /// One program with the functions it calls, all relocations done.
 ///
@@ -160,6 +161,18 @@ impl Program {
         let function = self.function(from)?.start;
         let mut tables = self.jump_tables.iter().filter(|table| table.function == function);
         tables.any(|table| table.targets.binary_search(&target).is_ok()).then_some(target)
+    }
+
+    /// Where the instruction at a slot may jump to in its function: nowhere if it is no jump, to every entry
+    /// of the function's tables if it is an indirect one, some perhaps more than once.
+    pub(crate) fn targets(&self, slot: usize) -> impl Iterator<Item = usize> + '_ {
+        let insn = self.insns[slot];
+        let direct = insn.is_jump().then(|| validate::target(slot, insn)).flatten();
+        let tables = if insn.code == op::GOTOX { &self.jump_tables[..] } else { &[] };
+        let function = self.function(slot).map_or(0, |function| function.start);
+        let indirect = tables.iter().filter(move |table| table.function == function);
+        let direct = direct.and_then(|target| usize::try_from(target).ok());
+        direct.into_iter().chain(indirect.flat_map(|table| table.targets.iter().copied()))
     }
 
     /// The function a slot lies in.

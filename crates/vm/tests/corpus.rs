@@ -26,7 +26,7 @@ use fuse_bpf_vm::contract::{ArgKind, ArgType, Callable, DynptrKind, Effects, Ret
 use fuse_bpf_vm::helpers;
 use fuse_bpf_vm::host::{Buffer, Caller, Host};
 use fuse_bpf_vm::insn::{Insn, op, pseudo};
-use fuse_bpf_vm::interp::{Arg, Call, Dynptr, FaultKind, Moment, Observer, Worker};
+use fuse_bpf_vm::interp::{Arg, Call, Dynptr, FaultKind, Worker};
 use fuse_bpf_vm::maps::{Map, MapKind, MapSpec, UpdateMode};
 use fuse_bpf_vm::mem::{Access, Window};
 use fuse_bpf_vm::program::{Function, JumpTable, Missing, Poison, Program};
@@ -410,13 +410,8 @@ fn run(case: &Case) -> Result<(), String> {
 
 /// Of the runs of a program, those that are compared with what the verifier knew.
 const FOLLOWED: u64 = 4;
-
-/// For the other runs.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn before(&mut self, _: &Moment<'_, '_, '_>) {}
-}
+/// Instructions of a run.
+const BUDGET: u64 = 100_000;
 
 fn execute(
     program: &Program,
@@ -425,23 +420,25 @@ fn execute(
     follower: Option<&mut Follower<'_>>,
 ) -> Result<(), String> {
     let mut worker = Worker::new(0);
-    let mut nobody = Nobody;
-    let observer: &mut dyn Observer = match follower {
-        Some(follower) => follower,
-        None => &mut nobody,
-    };
     let window = Window::from_cells(memory);
     let part = |off| window.sub(off, 16).unwrap();
     let outcome = if raw {
         let mut host = TestHost { buffers: vec![] };
-        worker.run_raw_observed(program, window, &mut host, 100_000, observer)
+        match follower {
+            Some(follower) => worker.run_raw_observed(program, window, &mut host, BUDGET, follower),
+            None => worker.run_raw(program, window, &mut host, BUDGET),
+        }
     } else {
         let buffers = vec![
             TestBuffer { window: part(32), writable: true },
             TestBuffer { window: part(32), writable: false },
         ];
+        let mut host = TestHost { buffers };
         let args = [Arg::Mem(part(0).read_only()), Arg::Mem(part(16)), Arg::Buffer(0), Arg::Buffer(1)];
-        worker.run_observed(program, &args, &mut TestHost { buffers }, 100_000, observer)
+        match follower {
+            Some(follower) => worker.run_observed(program, &args, &mut host, BUDGET, follower),
+            None => worker.run(program, &args, &mut host, BUDGET),
+        }
     };
     match outcome.result {
         Ok(_) => Ok(()),

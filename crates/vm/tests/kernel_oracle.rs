@@ -13,6 +13,8 @@ mod generate;
 #[path = "exec/kernel.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod kernel;
+#[path = "exec/setting.rs"]
+mod setting;
 
 use build::*;
 use fuse_bpf_vm::host::Nobody;
@@ -20,12 +22,9 @@ use fuse_bpf_vm::insn::{Insn, op};
 use fuse_bpf_vm::interp::{DEFAULT_BUDGET, Worker};
 use generate::Generator;
 use kernel::Kernel;
+use setting::setting;
 
 const PROGRAMS: u64 = 2000;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 #[test]
 fn the_kernel_agrees() {
@@ -50,11 +49,11 @@ fn the_kernel_agrees() {
         known
     };
     let mut generator = Generator {
-        state: number("KERNEL_ORACLE_SEED", 0x9e37_79b9_7f4a_7c15) | 1,
+        state: setting("KERNEL_ORACLE_SEED", 0x9e37_79b9_7f4a_7c15) | 1,
         v4: knows(insn(op::ALU64 | op::MOV | op::X, 0, 1, 8, 0)),
         ordered: knows(atomic(op::DW, op::LOAD_ACQ, 0, 10, -8)),
     };
-    let total = number("KERNEL_ORACLE_PROGRAMS", PROGRAMS);
+    let total = setting("KERNEL_ORACLE_PROGRAMS", PROGRAMS);
     let mut worker = Worker::new(0);
     let mut refused = 0;
     let mut length = 0;

@@ -18,6 +18,8 @@
 mod kernel;
 #[path = "exec/make.rs"]
 mod make;
+#[path = "exec/setting.rs"]
+mod setting;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -34,6 +36,7 @@ use fuse_bpf_vm::verify::trace::{Follower, Trace, verify_traced};
 use fuse_bpf_vm::verify::{Entry, Limits, Verified};
 use kernel::Kernel;
 use make::{Maker, Random, insn};
+use setting::setting;
 
 const ROWS: &str = include_str!("kernel_verdicts.tsv");
 
@@ -371,10 +374,6 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
 #[derive(Default)]
 struct Counts {
     both: u64,
@@ -430,8 +429,8 @@ fn verdicts_differ_for_known_reasons_only() {
             return;
         }
     };
-    let programs = number("KERNEL_VERDICTS_PROGRAMS", PROGRAMS);
-    let mut random = Random(number("KERNEL_VERDICTS_SEED", 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let programs = setting("KERNEL_VERDICTS_PROGRAMS", PROGRAMS);
+    let mut random = Random(setting("KERNEL_VERDICTS_SEED", 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let show = std::env::var_os("KERNEL_VERDICTS_SHOW").is_some();
     let rows = rows();
     let mut worker = Worker::new(0);

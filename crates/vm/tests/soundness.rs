@@ -11,6 +11,8 @@
 
 #[path = "exec/make.rs"]
 mod make;
+#[path = "exec/setting.rs"]
+mod setting;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use fuse_bpf_vm::program::{Function, Program};
 use fuse_bpf_vm::verify::trace::{Follower, verify_traced};
 use fuse_bpf_vm::verify::{Entry, Limits, Verified};
 use make::{Maker, Random, insn};
+use setting::setting;
 
 /// Bytes of memory a program is given.
 const MEMORY: u32 = 64;
@@ -197,9 +200,8 @@ fn shrink(mut insns: Vec<Insn>, seed: u64, worker: &mut Worker) -> Vec<Insn> {
 
 #[test]
 fn accepted_programs_do_nothing_wrong() {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let programs: u64 = number("SOUNDNESS_PROGRAMS", 15_000);
-    let seed: u64 = number("SOUNDNESS_SEED", 1);
+    let programs: u64 = setting("SOUNDNESS_PROGRAMS", 15_000);
+    let seed: u64 = setting("SOUNDNESS_SEED", 1);
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut worker = Worker::new(0);
     let (mut accepted, mut total) = (0u64, Counts::default());

@@ -15,11 +15,11 @@ use super::call::{Call, Engine, MAX_ARGS, View};
 use super::keep::Keep;
 use super::machine::Machine;
 use super::memory::{Local, Tables, handle};
+use super::watch::Unwatched;
 use super::{Arg, FRAME_SIZE, FRAME_STRIDE, Fault, FaultKind, MAX_FRAMES, Outcome, Worker};
 use crate::contract::{ArgKind, ArgType, Callable};
 use crate::host::Host;
 use crate::jit::Compiled;
-use crate::maps::Map;
 use crate::mem::{Access, Window};
 use crate::program::Program;
 use crate::verify::Given;
@@ -140,7 +140,7 @@ impl<'r> Run<'_, 'r> {
         let depth = self.frame.wrapping_sub(local.stack.addr()) as usize / FRAME_STRIDE;
         self.tables().begin(program, slot);
         let Some(tables) = &mut self.tables else { return Err(FaultKind::Unreachable) };
-        let mut machine = Machine::new(program, local, tables, &mut *self.host, slot, budget);
+        let mut machine = Machine::new(program, local, tables, &mut *self.host, (slot, budget), Unwatched);
         let outcome = machine.run_at(depth, left, context);
         match outcome.result {
             Ok(value) => {
@@ -286,18 +286,8 @@ fn register(arg: &Arg<'_>) -> u64 {
     match *arg {
         Arg::Scalar(value) => value,
         Arg::Mem(window) => window.addr(),
-        Arg::Buffer(number) => handle::make(handle::BUFFER, number),
+        Arg::Buffer(number) => handle::of_buffer(number),
     }
-}
-
-/// What a wide load of a map gives.
-pub(crate) fn map_handle(map: &Map) -> u64 {
-    handle::make(handle::MAP, map.id())
-}
-
-/// What a wide load of a function gives.
-pub(crate) fn function_handle(slot: u32) -> u64 {
-    handle::make(handle::FUNCTION, slot)
 }
 
 /// The first argument that is not what a program was proved for, from 0.

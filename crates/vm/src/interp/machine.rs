@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::alu::{self, Order};
 use super::call::{Call, Engine, MAX_ARGS, View};
 use super::memory::{Local, Miss, Tables, covers, handle, refuse, resolve};
-use super::watch::{Moment, Unwatched, Watch};
+use super::watch::{Moment, Watch};
 use super::{CLOBBERED, FRAME_SIZE, Fault, FaultKind, MAX_FRAMES, Outcome};
 use crate::contract::{ArgKind, Callable};
 use crate::helpers;
@@ -55,7 +55,7 @@ macro_rules! by_width {
 }
 
 /// One run of one program.
-pub(super) struct Machine<'w, 'r, W = Unwatched> {
+pub(super) struct Machine<'w, 'r, W> {
     program: &'r Program,
     regs: [u64; REGS],
     /// The instruction in progress.
@@ -78,22 +78,9 @@ pub(super) struct Machine<'w, 'r, W = Unwatched> {
     watch: W,
 }
 
-impl<'w, 'r: 'w> Machine<'w, 'r> {
-    pub(super) fn new(
-        program: &'r Program,
-        local: Local<'w>,
-        tables: &'w mut Tables<'r>,
-        host: &'w mut dyn Host<'r>,
-        slot: usize,
-        budget: u64,
-    ) -> Self {
-        Machine::watched(program, local, tables, host, (slot, budget), Unwatched)
-    }
-}
-
 impl<'w, 'r: 'w, W: Watch> Machine<'w, 'r, W> {
-    /// A machine that shows each instruction. `share`: the thread's number, and the budget.
-    pub(super) fn watched(
+    /// `share`: the thread's number, and the budget.
+    pub(super) fn new(
         program: &'r Program,
         local: Local<'w>,
         tables: &'w mut Tables<'r>,
@@ -505,7 +492,7 @@ impl<'w, 'r: 'w, W: Watch> Machine<'w, 'r, W> {
             pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | (u64::from(second.imm as u32) << 32)),
             pseudo::MAP => {
                 require(second, second.imm == 0)?;
-                Ok(handle::make(handle::MAP, map()?.id()))
+                Ok(handle::of_map(map()?))
             }
             pseudo::MAP_VALUE => {
                 let map = map()?;
@@ -520,7 +507,7 @@ impl<'w, 'r: 'w, W: Watch> Machine<'w, 'r, W> {
                 let known = usize::try_from(target).ok().filter(|&at| at < self.program.insns.len());
                 let known =
                     known.and_then(|at| u32::try_from(at).ok()).ok_or_else(|| self.no_insn(target))?;
-                Ok(handle::make(handle::FUNCTION, known))
+                Ok(handle::of_function(known))
             }
             _ => Err(bad(insn)),
         }

@@ -21,7 +21,9 @@ pub(super) const MAX_TAIL_CALLS: u32 = 33;
 
 /// Addresses that are no memory. They are not canonical on any supported machine, so no window can
 /// have them.
-pub(super) mod handle {
+pub(crate) mod handle {
+    use crate::maps::Map;
+
     /// Handles of opaque buffers, by number.
     pub(in crate::interp) const BUFFER: u64 = 0xfb0f_0000_0000_0000;
     /// Handles of maps, by [`crate::maps::Map::id`].
@@ -31,6 +33,21 @@ pub(super) mod handle {
     /// Distance between two handles, so that small offsets are not another handle.
     const STRIDE: u64 = 64;
     const KIND: u64 = 0xffff_0000_0000_0000;
+
+    /// What a wide load of a map gives.
+    pub(crate) fn of_map(map: &Map) -> u64 {
+        make(MAP, map.id())
+    }
+
+    /// What a wide load of the address of a function gives, by its slot.
+    pub(crate) fn of_function(slot: u32) -> u64 {
+        make(FUNCTION, slot)
+    }
+
+    /// An argument that is an opaque buffer.
+    pub(in crate::interp) fn of_buffer(number: u32) -> u64 {
+        make(BUFFER, number)
+    }
 
     /// The handle of a number.
     pub(in crate::interp) fn make(kind: u64, number: u32) -> u64 {
@@ -196,7 +213,7 @@ impl<'r> Tables<'r> {
 
     /// Admits a map that was found in another one. Returns its handle.
     pub(super) fn found_map(&mut self, map: Arc<Map>, slot: usize) -> Result<u64, FaultKind> {
-        let value = handle::make(handle::MAP, map.id());
+        let value = handle::of_map(&map);
         if self.map(value).is_none() {
             let (Some(keep), true) = (self.keep, self.found < MAX_FOUND_MAPS) else {
                 return Err(FaultKind::TooManyMaps { limit: MAX_FOUND_MAPS });
@@ -252,7 +269,7 @@ impl<'r> Tables<'r> {
             }
             Arg::Buffer(number) => {
                 self.buffers.push(number);
-                handle::make(handle::BUFFER, number)
+                handle::of_buffer(number)
             }
         }
     }

@@ -129,7 +129,7 @@ impl<'r> Moment<'_, '_, 'r> {
         match own {
             Some(index) => {
                 let map = self.program.maps.get(index as usize);
-                map.is_some_and(|map| handle::make(handle::MAP, map.id()) == value)
+                map.is_some_and(|map| handle::of_map(map) == value)
             }
             None => self.tables.map(value).is_some(),
         }
@@ -137,7 +137,7 @@ impl<'r> Moment<'_, '_, 'r> {
 
     /// Whether a number is the handle of the function at a slot.
     pub(crate) fn is_function(&self, value: u64, slot: u32) -> bool {
-        handle::make(handle::FUNCTION, slot) == value
+        handle::of_function(slot) == value
     }
 
     /// Where the values of the program's map of an index start, or those of any map.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::shape::{Shape, Site, targets};
+use super::shape::{Shape, Site};
 use crate::contract::ArgKind;
 use crate::insn::{Insn, op};
 use crate::interp::FRAME_SIZE;
@@ -127,10 +127,10 @@ fn lowest(
                 }
             };
             step(insn, passed(sites.get(&slot), functions), &mut registers, &mut lowest)?;
-            for target in targets(program, slot) {
+            for target in program.targets(slot) {
                 flows_to(target, &registers);
             }
-            if matches!(insn.code, op::GOTO | op::GOTOL | op::GOTOX | op::EXIT_INSN) {
+            if insn.is_goto() || insn.code == op::EXIT_INSN {
                 break;
             }
             slot += 1 + usize::from(insn.is_wide());

@@ -10,7 +10,7 @@ use super::CompileError;
 use super::frame::Zeroed;
 use crate::contract::Callable;
 use crate::helpers;
-use crate::insn::{Insn, op, pseudo};
+use crate::insn::{ARGUMENTS, Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
 use crate::interp::compiled::Reason;
 use crate::maps::MapKind;
@@ -21,11 +21,6 @@ use crate::verify::Facts;
 /// Most instructions of a function, with those of the functions it calls but without its loops, that are
 /// not charged to the budget.
 const FREE_COST: u64 = 1 << 16;
-
-/// Registers that hold arguments: R1 to R5.
-const ARGS: u16 = 0b11_1110;
-/// Registers a call changes.
-const CALL: u16 = ARGS | 1;
 
 bitflags! {
     /// What a function gets from its caller beside its arguments.
@@ -225,18 +220,18 @@ fn blocks(program: &Program, facts: &Facts, slots: Range<usize>) -> Shape {
             }
             let insn = program.insns[slot];
             let next = slot + 1 + usize::from(insn.is_wide());
-            if is_jump(insn) {
-                for target in targets(program, slot).into_iter().filter(|target| slots.contains(target)) {
+            if insn.is_jump() {
+                for target in program.targets(slot).filter(|target| slots.contains(target)) {
                     leaders[target - start] = true;
                     open.push(target);
                 }
-                if !is_goto(insn)
+                if !insn.is_goto()
                     && let Some(leader) = leaders.get_mut(next - start)
                 {
                     *leader = true;
                 }
             }
-            if is_goto(insn) || insn.code == op::EXIT_INSN {
+            if insn.is_goto() || insn.code == op::EXIT_INSN {
                 break;
             }
             slot = next;
@@ -255,31 +250,6 @@ fn blocks(program: &Program, facts: &Facts, slots: Range<usize>) -> Shape {
         leaders,
         zeroed: Zeroed::default(),
     }
-}
-
-/// Whether an instruction may go on elsewhere in its function.
-pub(super) fn is_jump(insn: Insn) -> bool {
-    matches!(insn.class(), op::JMP | op::JMP32) && insn.code != op::CALL_IMM && insn.code != op::EXIT_INSN
-}
-
-/// Whether an instruction never goes on with the next.
-fn is_goto(insn: Insn) -> bool {
-    matches!(insn.code, op::GOTO | op::GOTOL | op::GOTOX)
-}
-
-/// Where a jump goes, if the instruction at a slot is one: to more than one place if it is indirect.
-pub(super) fn targets(program: &Program, slot: usize) -> Vec<usize> {
-    let insn = program.insns[slot];
-    if insn.code == op::GOTOX {
-        let function = program.function(slot).map_or(0, |function| function.start);
-        let tables = program.jump_tables.iter().filter(|table| table.function == function);
-        let mut all: Vec<usize> = tables.flat_map(|table| table.targets.iter().copied()).collect();
-        all.sort_unstable();
-        all.dedup();
-        return all;
-    }
-    let target = is_jump(insn).then(|| validate::target(slot, insn)).flatten();
-    target.and_then(|target| usize::try_from(target).ok()).into_iter().collect()
 }
 
 /// How the run ends at an instruction, if it does whatever happened before.
@@ -359,9 +329,8 @@ fn complete(
         if end_of(program, facts, slot).is_some() {
             needs |= Needs::RUN | Needs::FUEL;
         }
-        if is_jump(insn) {
-            let charged =
-                targets(program, slot).into_iter().any(|target| charges(program, facts, target, slot));
+        if insn.is_jump() {
+            let charged = program.targets(slot).any(|target| charges(program, facts, target, slot));
             if charged || matches!(insn.code, op::MAY_GOTO | op::GOTOX) {
                 needs |= Needs::RUN | Needs::FUEL;
             }
@@ -388,7 +357,8 @@ fn complete(
         }
         sums.push(cost);
     }
-    let args = if cyclic { ARGS.count_ones() as usize } else { arguments(program, sites, functions, index) };
+    let args =
+        if cyclic { ARGUMENTS.count_ones() as usize } else { arguments(program, sites, functions, index) };
     let height = 1 + calls.iter().map(|&callee| functions[callee].height).max().unwrap_or(0);
     let zeroed = super::frame::zeroed(program, sites, functions, shape);
     let shape = &mut functions[index];
@@ -429,19 +399,16 @@ fn arguments(program: &Program, sites: &HashMap<usize, Site>, functions: &[Shape
             }
             let insn = program.insns[slot];
             let mut after = 0;
-            if insn.code != op::EXIT_INSN && !is_goto(insn) {
+            if insn.code != op::EXIT_INSN && !insn.is_goto() {
                 after |= live[slot - start + 1 + usize::from(insn.is_wide())];
             }
-            if is_jump(insn) {
-                for target in targets(program, slot) {
+            if insn.is_jump() {
+                for target in program.targets(slot) {
                     after |= target.checked_sub(start).and_then(|at| live.get(at)).copied().unwrap_or(0);
                 }
             }
-            let (uses, sets) = match sites.get(&slot) {
-                Some(site) => (passed(*site, functions), CALL),
-                None => (uses(insn), sets(insn)),
-            };
-            let before = uses | (after & !sets);
+            let reads = sites.get(&slot).map_or(insn.reads(), |site| passed(*site, functions));
+            let before = reads | (after & !insn.sets());
             changed |= before != live[slot - start];
             live[slot - start] = before;
         }
@@ -450,7 +417,7 @@ fn arguments(program: &Program, sites: &HashMap<usize, Site>, functions: &[Shape
         }
     }
     // The number of the highest of the registers is how many there are up to it.
-    (live[0] & ARGS).checked_ilog2().unwrap_or(0) as usize
+    (live[0] & ARGUMENTS).checked_ilog2().unwrap_or(0) as usize
 }
 
 /// The registers a call passes on.
@@ -462,46 +429,4 @@ fn passed(site: Site, functions: &[Shape]) -> u16 {
         Site::Slot => 0,
     };
     ((1 << count) - 1) << 1
-}
-
-/// The registers an instruction that is no call reads.
-fn uses(insn: Insn) -> u16 {
-    let (dst, src) = (1 << insn.dst, 1 << insn.src);
-    let operand = if insn.code & op::X != 0 { src } else { 0 };
-    match insn.class() {
-        op::ALU | op::ALU64 => match insn.code & 0xf0 {
-            op::MOV => operand,
-            op::END | op::NEG => dst,
-            _ => dst | operand,
-        },
-        op::JMP | op::JMP32 => match insn.code {
-            op::GOTO | op::GOTOL | op::MAY_GOTO => 0,
-            op::EXIT_INSN => 1,
-            op::GOTOX => dst,
-            _ => dst | operand,
-        },
-        op::LDX => src,
-        op::ST => dst,
-        op::STX if insn.code & 0xe0 == op::ATOMIC => match insn.imm {
-            op::LOAD_ACQ => src,
-            op::CMPXCHG => dst | src | 1,
-            _ => dst | src,
-        },
-        op::STX => dst | src,
-        _ => 0,
-    }
-}
-
-/// The registers an instruction that is no call sets.
-fn sets(insn: Insn) -> u16 {
-    match insn.class() {
-        op::ALU | op::ALU64 | op::LDX | op::LD => 1 << insn.dst,
-        op::STX if insn.code & 0xe0 == op::ATOMIC => match insn.imm {
-            op::LOAD_ACQ => 1 << insn.dst,
-            op::CMPXCHG => 1,
-            imm if imm != op::STORE_REL && imm & op::FETCH != 0 => 1 << insn.src,
-            _ => 0,
-        },
-        _ => 0,
-    }
 }

@@ -12,6 +12,8 @@ mod isa;
 mod kernel;
 mod maps;
 mod random;
+#[path = "../../tests/exec/setting.rs"]
+mod setting;
 
 use std::sync::Arc;
 

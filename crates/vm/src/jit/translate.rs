@@ -4,7 +4,7 @@
 //! know gets what it [`Needs`] and no more; one that Rust calls has the fixed signature of
 //! [`super::entry`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{
@@ -16,9 +16,10 @@ use cranelift_frontend::{FunctionBuilder, Switch, Variable};
 
 use super::CompileError;
 use super::alu::{self, Operand};
-use super::shape::{Needs, Shape, Shapes, charges, end_of, is_jump, targets};
+use super::shape::{Needs, Shape, Shapes, charges, end_of};
 use crate::insn::{Insn, op, pseudo};
-use crate::interp::compiled::{Reason, function_handle, map_handle};
+use crate::interp::compiled::Reason;
+use crate::interp::handle;
 use crate::mem::Width;
 use crate::program::Program;
 use crate::validate;
@@ -220,7 +221,7 @@ impl Translator<'_, '_> {
         // Blocks that no jump comes back to have all their predecessors when they begin.
         let mut comes_back = vec![false; self.blocks.len()];
         for slot in self.shape.slots.clone().filter(|slot| self.shape.reached[slot - start]) {
-            for target in targets(self.source.program, slot).into_iter().filter(|&target| target <= slot) {
+            for target in self.source.program.targets(slot).filter(|&target| target <= slot) {
                 comes_back[target - start] = true;
             }
         }
@@ -273,9 +274,7 @@ impl Translator<'_, '_> {
 
     /// Where a jump goes, if it is one.
     fn target(&self, slot: usize) -> Option<usize> {
-        let insn = self.source.program.insns[slot];
-        let target = is_jump(insn).then(|| validate::target(slot, insn)).flatten();
-        target.and_then(|target| usize::try_from(target).ok())
+        self.source.program.targets(slot).next()
     }
 
     /// Translates an instruction. Whether control goes on with the next.
@@ -370,7 +369,7 @@ impl Translator<'_, '_> {
         };
         match insn.src {
             pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | u64::from(high) << 32),
-            pseudo::MAP => map().map(|map| map_handle(map)),
+            pseudo::MAP => map().map(|map| handle::of_map(map)),
             pseudo::MAP_VALUE => {
                 let map = map()?;
                 let value = map.single_value();
@@ -380,7 +379,7 @@ impl Translator<'_, '_> {
             }
             pseudo::FUNC => {
                 let target = validate::target(slot, insn).and_then(|target| u32::try_from(target).ok());
-                target.map(function_handle).ok_or_else(|| bad(slot, insn))
+                target.map(handle::of_function).ok_or_else(|| bad(slot, insn))
             }
             _ => Err(bad(slot, insn)),
         }
@@ -502,7 +501,8 @@ impl Translator<'_, '_> {
     fn indirect(&mut self, slot: usize, insn: Insn) -> Result<(), CompileError> {
         let mut switch = Switch::new();
         let mut edges = Vec::new();
-        for target in targets(self.source.program, slot) {
+        let targets: BTreeSet<usize> = self.source.program.targets(slot).collect();
+        for target in targets {
             let to = self.block(target).ok_or_else(|| bad(slot, insn))?;
             let edge = if charges(self.source.program, self.source.facts, target, slot) {
                 let edge = self.b.create_block();

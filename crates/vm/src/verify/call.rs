@@ -243,12 +243,10 @@ impl Walker<'_> {
                 }
             }
         }
-        let stale = |value: &Value| match value {
-            Value::Pointer(Pointer { kind: Kind::Record { reference: of, .. }, .. }) => *of == reference,
-            Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) => gone.contains(dynptr),
-            _ => false,
-        };
-        state.change(stale, |value| *value = Value::None);
+        state.forget_pointers(|pointer| {
+            let of_record = matches!(pointer.kind, Kind::Record { reference: of, .. } if of == reference);
+            of_record || pointer.is_slice_of(&gone)
+        });
     }
 
     fn result(&mut self, state: &mut State, callee: &Callable, found: &Found) -> Done<Value> {

@@ -1,7 +1,7 @@
 //! What can be said of a program without looking at values: successors, live registers, where paths meet.
 
 use crate::helpers;
-use crate::insn::{Insn, op, pseudo};
+use crate::insn::{ARGUMENTS, Insn, op, pseudo};
 use crate::program::Program;
 
 /// The static facts of a program, by slot.
@@ -31,7 +31,7 @@ impl Flow {
         let mut loops: Vec<(usize, usize)> = Vec::new();
         for slot in 0..count {
             successors(program, slot, &mut next);
-            let jump = is_jump(program.insns[slot]);
+            let jump = program.insns[slot].is_jump();
             for &to in &next {
                 if jump && to < count {
                     flow.meets[to] = true;
@@ -62,8 +62,7 @@ impl Flow {
             for slot in (0..count).rev() {
                 successors(program, slot, &mut next);
                 let out = next.iter().filter_map(|&to| flow.live.get(to)).fold(0, |all, live| all | live);
-                let (reads, writes) = uses(program, slot);
-                let live = (out & !writes) | reads;
+                let live = (out & !program.insns[slot].sets()) | reads(program, slot);
                 if live != flow.live[slot] {
                     flow.live[slot] = live;
                     changed = true;
@@ -97,10 +96,6 @@ pub(super) fn callable(program: &Program, insn: Insn) -> Option<&'static crate::
     }
 }
 
-fn is_jump(insn: Insn) -> bool {
-    matches!(insn.class(), op::JMP | op::JMP32) && !matches!(insn.code, op::CALL_IMM | op::EXIT_INSN)
-}
-
 /// Where the instruction at a slot may lead within its function.
 fn successors(program: &Program, slot: usize, out: &mut Vec<usize>) {
     out.clear();
@@ -108,65 +103,17 @@ fn successors(program: &Program, slot: usize, out: &mut Vec<usize>) {
     if slot > 0 && program.insns[slot - 1].is_wide() && insn.code == 0 {
         return;
     }
-    if insn.is_wide() {
-        out.push(slot + 2);
-        return;
-    }
-    if is_jump(insn) {
-        if insn.code == op::GOTOX {
-            let function = program.function(slot).map_or(0, |function| function.start);
-            let tables = program.jump_tables.iter().filter(|table| table.function == function);
-            out.extend(tables.flat_map(|table| table.targets.iter().copied()));
-            return;
-        }
-        if let Some(to) = crate::validate::target(slot, insn).and_then(|to| usize::try_from(to).ok()) {
-            out.push(to);
-        }
-        if matches!(insn.code, op::GOTO | op::GOTOL) {
-            return;
-        }
-    }
-    if insn.code != op::EXIT_INSN {
-        out.push(slot + 1);
+    out.extend(program.targets(slot));
+    if !insn.is_goto() && insn.code != op::EXIT_INSN {
+        out.push(slot + 1 + usize::from(insn.is_wide()));
     }
 }
 
-/// Registers an instruction reads and those it overwrites.
-fn uses(program: &Program, slot: usize) -> (u16, u16) {
+/// Registers the instruction at a slot reads.
+fn reads(program: &Program, slot: usize) -> u16 {
     let insn = program.insns[slot];
-    let (dst, src) = (1u16 << insn.dst.min(15), 1u16 << insn.src.min(15));
-    const ARGS: u16 = 0b11_1110;
-    match insn.class() {
-        op::ALU | op::ALU64 => {
-            let register = insn.code & op::X != 0 && insn.code & 0xf0 != op::END;
-            let reads = if register { src } else { 0 };
-            match insn.code & 0xf0 {
-                op::MOV => (reads, dst),
-                _ => (reads | dst, dst),
-            }
-        }
-        op::LDX => (src, dst),
-        op::ST => (dst, 0),
-        op::STX if insn.code & 0xe0 == op::ATOMIC => match insn.imm {
-            op::LOAD_ACQ => (src, dst),
-            op::CMPXCHG => (dst | src | 1, 1),
-            imm if imm & op::FETCH != 0 && imm != op::STORE_REL => (dst | src, src),
-            _ => (dst | src, 0),
-        },
-        op::STX => (dst | src, 0),
-        op::JMP | op::JMP32 => match insn.code {
-            op::CALL_IMM => {
-                let count = callable(program, insn).map_or(5, |callable| callable.args.len().min(5));
-                let reads = if insn.src == pseudo::CALL_LOCAL { ARGS } else { ARGS & ((2 << count) - 1) };
-                (reads, 1 | ARGS)
-            }
-            op::EXIT_INSN => (1, 0),
-            op::GOTO | op::GOTOL | op::MAY_GOTO => (0, 0),
-            op::GOTOX => (dst, 0),
-            code if code & op::X != 0 => (dst | src, 0),
-            _ => (dst, 0),
-        },
-        _ if insn.is_wide() => (0, dst),
-        _ => (0, 0),
+    match callable(program, insn) {
+        Some(callable) => ARGUMENTS & ((2 << callable.args.len().min(5)) - 1),
+        None => insn.reads(),
     }
 }

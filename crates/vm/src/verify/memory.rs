@@ -467,10 +467,7 @@ impl<'p> Walker<'p> {
                 let lower = if upper { index + 1 } else { index };
                 self.forget_dynptr(state, depth, lower);
                 // Parts of what it described are not to be used any more.
-                state.change(
-                    |value| matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr: of, .. }, .. }) if *of == dynptr.id),
-                    |value| *value = Value::None,
-                );
+                state.forget_pointers(|pointer| pointer.is_slice_of(&[dynptr.id]));
                 Ok(())
             }
             Some(Slot::Iter { .. }) => Err(special(index, "an iterator")),

@@ -133,6 +133,11 @@ pub(super) struct Pointer {
 }
 
 impl Pointer {
+    /// Whether it points into memory of one of these dynptrs.
+    pub(super) fn is_slice_of(&self, dynptrs: &[Id]) -> bool {
+        matches!(self.kind, Kind::Memory { dynptr, .. } if dynptrs.contains(&dynptr))
+    }
+
     pub(super) fn new(kind: Kind) -> Pointer {
         Pointer { kind, off: Scalar::constant(0), null: 0, object: 0 }
     }
@@ -311,6 +316,12 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Forgets pointers to what is gone.
+    pub(super) fn forget_pointers(&mut self, gone: impl Fn(&Pointer) -> bool) {
+        let stale = |value: &Value| matches!(value, Value::Pointer(pointer) if gone(pointer));
+        self.change(stale, |value| *value = Value::None);
     }
 
     /// The name of the key that is lent to the callback in the frame that makes `frames`.

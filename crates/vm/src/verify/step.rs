@@ -294,7 +294,7 @@ impl Walker<'_> {
             return Err(Rule::Unbounded { kind }.into());
         }
         self.marks.mark(by.node);
-        let mut num = Number::apply(operation, &pointer.off.num, &by.num);
+        let num = Number::apply(operation, &pointer.off.num, &by.num);
         let mut off = Scalar::new(num);
         if operation == Op::Add {
             match (pointer.off.value(), by.value()) {
@@ -307,14 +307,14 @@ impl Walker<'_> {
                         && let Some(less) =
                             num.intersect(&Number::from_full(Num::signed_range(i64::MIN, most)))
                     {
-                        num = less;
                         off.num = less;
                     }
                 }
                 _ => {}
             }
         }
-        if num.full.smin < -MOST_OFFSET || num.full.smax > MOST_OFFSET {
+        let range = &off.num.full;
+        if range.smin < -MOST_OFFSET || range.smax > MOST_OFFSET {
             return Err(Rule::Unbounded { kind }.into());
         }
         Ok(Pointer { off, ..pointer })
@@ -453,21 +453,15 @@ impl Walker<'_> {
         // A key is lent to the callback alone.
         if let Entered::Callback(_) = entered {
             let lent = State::lent_key(state.frames.len());
-            state.change(
-                |value| matches!(value, Value::Pointer(Pointer { kind: Kind::Key(_), object, .. }) if *object == lent),
-                |value| *value = Value::None,
-            );
+            state.forget_pointers(|pointer| matches!(pointer.kind, Kind::Key(_)) && pointer.object == lent);
         }
         state.frames.pop();
         if !gone.is_empty() {
-            state.change(
-                |value| matches!(value, Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) if gone.contains(dynptr)),
-                |value| *value = Value::None,
-            );
+            state.forget_pointers(|pointer| pointer.is_slice_of(&gone));
         }
         match entered {
             Entered::Call => {
-                let stale = matches!(result, Value::Pointer(Pointer { kind: Kind::Memory { dynptr, .. }, .. }) if gone.contains(&dynptr));
+                let stale = matches!(result, Value::Pointer(pointer) if pointer.is_slice_of(&gone));
                 let result = if stale { Value::None } else { result };
                 state.set(0, result);
                 state.pc = call + 1;

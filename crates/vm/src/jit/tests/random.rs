@@ -1,17 +1,14 @@
 //! Random programs in both engines. `JIT_RANDOM_PROGRAMS` sets how many, `JIT_RANDOM_SEED` which ones.
 
 use super::generate::Generator;
+use super::setting::setting;
 use super::*;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 #[test]
 fn random_programs_do_the_same() {
-    let seed = number("JIT_RANDOM_SEED", 0x1234_5678_9abc_def1) | 1;
+    let seed = setting("JIT_RANDOM_SEED", 0x1234_5678_9abc_def1) | 1;
     let mut generator = Generator { state: seed, v4: true, ordered: true };
-    let total = number("JIT_RANDOM_PROGRAMS", 1500);
+    let total = setting("JIT_RANDOM_PROGRAMS", 1500);
     let (mut interpreter, mut engine) = (Worker::new(0), Worker::new(0));
     let mut length = 0;
     for n in 0..total {
