@@ -52,6 +52,9 @@ fn proved(name: &str, text: &str, given: &[ArgType]) -> Verified {
 }
 
 pub(crate) fn table(options: &Options) {
+    if !ROWS.iter().any(|row| options.wants(row.0)) {
+        return;
+    }
     println!("From Rust to a program and back, in nanoseconds: least median most of {ROUNDS} rounds\n");
     println!("{:32} {:^20}  {:^8}  {:^20}", "", "compiled", "goal", "interpreted");
     for (name, text, given, goal) in ROWS {

@@ -190,6 +190,9 @@ fn cell(spread: Option<Spread>) -> String {
 }
 
 pub(crate) fn table(options: &Options) {
+    if !ROWS.iter().any(|row| options.wants(row.0)) {
+        return;
+    }
     let module = object::load();
     let mut engines = Engines::new(&module);
     println!("Compiled programs\n");

@@ -80,28 +80,28 @@ extern "C" fn call_out<'w, 'r: 'w>(
     run.call_out(callable, [r1, r2, r3, r4, r5])
 }
 
-/// Address of the value of a hash map with keys of 4 bytes, or 0.
-extern "C" fn lookup_4(map: *const Map, key: u32) -> u64 {
+/// Address of the value a thread has in a map with keys of 4 bytes, or 0.
+extern "C" fn lookup_4(map: *const Map, key: u32, slot: u64) -> u64 {
     // SAFETY: compiled code has the address of a map of its program.
     let map = unsafe { &*map };
-    map.value(&key.to_ne_bytes(), 0).map_or(0, |value| value.addr())
+    map.address(&key.to_ne_bytes(), slot as usize)
 }
 
 /// As [`lookup_4`], with keys of 8 bytes.
-extern "C" fn lookup_8(map: *const Map, key: u64) -> u64 {
+extern "C" fn lookup_8(map: *const Map, key: u64, slot: u64) -> u64 {
     // SAFETY: as in `lookup_4`.
     let map = unsafe { &*map };
-    map.value(&key.to_ne_bytes(), 0).map_or(0, |value| value.addr())
+    map.address(&key.to_ne_bytes(), slot as usize)
 }
 
 /// As [`lookup_4`], with the address of a key.
-extern "C" fn lookup(map: *const Map, key: u64) -> u64 {
+extern "C" fn lookup(map: *const Map, key: u64, slot: u64) -> u64 {
     // SAFETY: as in `lookup_4`.
     let map = unsafe { &*map };
     // SAFETY: the program was proved to pass the address of as many bytes that can be read, as this
     // helper declares.
     let key = unsafe { Window::from_addr(key, map.spec().key_size as usize) };
-    helpers::with_key(key, |key| map.value(key, 0)).map_or(0, |value| value.addr())
+    helpers::with_key(key, |key| map.address(key, slot as usize))
 }
 
 /// Addresses of the functions above, for compiled code.
