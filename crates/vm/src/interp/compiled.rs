@@ -290,24 +290,32 @@ fn register(arg: &Arg<'_>) -> u64 {
     }
 }
 
-/// The first argument that is not what a program was proved for, from 0.
+/// Puts arguments in the context, or gives the number, from 0, of the first that is not what the program was
+/// proved for.
 #[inline]
-fn misfit(given: &Given, args: &[Arg<'_>]) -> Option<usize> {
+fn fill(context: &mut Vec<Cell<u64>>, given: &Given, args: &[Arg<'_>]) -> Result<(), usize> {
+    if context.len() != args.len() {
+        context.resize(args.len(), Cell::new(0));
+    }
     let types = match given {
         Given::Context(types) => types,
-        Given::Memory(_) => return Some(0),
+        Given::Memory(_) => return Err(0),
         #[cfg(test)]
-        Given::Anything => return None,
-    };
-    let fits = |(arg, ty): (&Arg<'_>, &ArgType)| match (arg, ty) {
-        (Arg::Mem(window), ArgType::Struct { size, access, .. }) => {
-            window.len() >= *size && window.allows(*access)
+        Given::Anything => {
+            context.iter().zip(args).for_each(|(cell, arg)| cell.set(register(arg)));
+            return Ok(());
         }
-        (Arg::Buffer(_), ArgType::Buffer { .. }) => true,
-        _ => false,
     };
-    let misfit = args.iter().zip(types).position(|pair| !fits(pair));
-    misfit.or_else(|| (args.len() != types.len()).then_some(args.len().min(types.len())))
+    for (i, ((cell, arg), ty)) in context.iter().zip(args).zip(types).enumerate() {
+        match (arg, ty) {
+            (Arg::Mem(window), ArgType::Struct { size, access, .. })
+                if window.len() >= *size && window.allows(*access) => {}
+            (Arg::Buffer(_), ArgType::Buffer { .. }) => {}
+            _ => return Err(i),
+        }
+        cell.set(register(arg));
+    }
+    if args.len() == types.len() { Ok(()) } else { Err(args.len().min(types.len())) }
 }
 
 #[cold]
@@ -327,11 +335,9 @@ impl Worker {
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        if let Some(arg) = misfit(compiled.given(), args) {
+        if let Err(arg) = fill(&mut self.context, compiled.given(), args) {
             return refused(compiled, arg);
         }
-        self.context.clear();
-        self.context.extend(args.iter().map(|arg| Cell::new(register(arg))));
         let context = self.context.as_ptr() as u64;
         self.enter(compiled, args, [context, 0], host, budget)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::contract::{ArgKind, ArgType, Callable, Effects, RetKind};
 use crate::interp::{Call, MAX_FRAMES};
-use crate::maps::{Map, MapKind, MapSpec};
+use crate::maps::{Map, MapKind, MapSpec, UpdateMode};
 use crate::mem::{Access, Width, Window};
 use crate::program::{JumpTable, Missing, Poison};
 use crate::verify::{Entry, Limits, verify};
@@ -614,15 +614,33 @@ fn what_another_program_gives_is_not_trusted() {
 
 #[test]
 fn every_thread_has_a_value() {
-    let text =
-        "*(u32 *)(r10 - 4) = 0\nr1 = map[0] ll\nr2 = r10\nr2 += -4\ncall 1\nr0 = *(u64 *)(r0 + 0)\nexit";
-    for kind in [MapKind::Array, MapKind::PerCpuArray] {
-        let map = Map::new(MapSpec::new("m", kind, 4, 8, 1), 2).unwrap();
-        let program = whole(crate::build::program_with(asm(text), vec![map], Vec::new()));
+    let text = "*(u32 *)(r10 - 8) = 32\n*(u32 *)(r10 - 4) = 0\nr1 = map[0] ll\nr2 = r10\nr2 += KEY\n\
+                call 1\nif r0 == 0 goto e\nr0 = *(u64 *)(r0 + 0)\ne: exit";
+    for (kind, key) in [
+        (MapKind::Array, 4),
+        (MapKind::PerCpuArray, 4),
+        (MapKind::Hash, 4),
+        (MapKind::PerCpuHash, 4),
+        (MapKind::PerCpuHash, 8),
+        (MapKind::LruHash, 8),
+        (MapKind::LruPerCpuHash, 4),
+        (MapKind::LpmTrie, 8),
+    ] {
+        let flags = if kind == MapKind::LpmTrie { crate::maps::flags::NO_PREALLOC } else { 0 };
+        let spec = MapSpec { flags, ..MapSpec::new("m", kind, key, 8, 1) };
+        let map = Map::new(spec, 2).unwrap();
+        let values = [7u64, 8].map(u64::to_ne_bytes).concat();
+        let key_bytes = [32u32, 0].map(u32::to_ne_bytes).concat();
+        map.update(&key_bytes[8 - key as usize..], &values[..8 * map.slots()], UpdateMode::Any).unwrap();
+        let text = text.replace("KEY", &format!("-{key}"));
+        let program = whole(crate::build::program_with(asm(&text), vec![map], Vec::new()));
         let compiled = compile(&verify(&program, Entry::Context(&[]), Limits::default()).unwrap()).unwrap();
         for slot in 0..5 {
-            let outcome = Worker::new(slot).run_compiled(&compiled, &[], &mut TestHost::default(), 100);
-            assert_eq!(outcome.result, Ok(0));
+            let mut worker = Worker::new(slot);
+            let outcome = worker.run_compiled(&compiled, &[], &mut TestHost::default(), 100);
+            let expected = if kind.is_per_cpu() { 7 + slot as u64 % 2 } else { 7 };
+            assert_eq!(outcome.result, Ok(expected), "{kind:?}");
+            assert_eq!(worker.run(&program, &[], &mut TestHost::default(), 100).result, Ok(expected));
         }
     }
 }
