@@ -165,9 +165,15 @@ pub enum ArgKind {
         /// Whether a null pointer (with any size) is allowed.
         nullable: bool,
     },
-    /// As [`ArgKind::Mem`] that is only read, or null: words to be printed, which may be addresses.
+    /// As [`ArgKind::Mem`] that is only read: the format of a line, for what comes after it.
+    Format,
+    /// A value for the call's [`ArgKind::Format`], one of up to three after it and its length; it may be missing. A
+    /// number; or an address, if the format is known and prints no number there.
+    Printed,
+    /// As [`ArgKind::Mem`] that is only read, or null: words for the call's [`ArgKind::Format`] or
+    /// [`ArgKind::Str`], each as [`ArgKind::Printed`].
     Words,
-    /// Length in bytes of the preceding [`ArgKind::Mem`] or [`ArgKind::Words`] (`__sz`).
+    /// Length in bytes of the preceding [`ArgKind::Mem`], [`ArgKind::Format`] or [`ArgKind::Words`] (`__sz`).
     Size,
     /// As [`ArgKind::Size`], but known before the program runs (`__szk`).
     ConstSize,
@@ -213,6 +219,17 @@ pub enum ArgKind {
     Context,
     /// Nothing is looked at (`__ign`).
     Ignored,
+}
+
+impl ArgKind {
+    /// Whether the callable writes to the program's memory by it.
+    pub fn writes(self) -> bool {
+        match self {
+            ArgKind::Mem { access, .. } | ArgKind::Fixed { access, .. } => access == Access::ReadWrite,
+            ArgKind::ValueOut | ArgKind::DynptrUninit(_) | ArgKind::IterUninit => true,
+            _ => false,
+        }
+    }
 }
 
 /// What a new dynptr describes.

@@ -16,8 +16,10 @@ mod map;
 mod system;
 mod text;
 
+pub(crate) use format::{Printed, printed};
 #[cfg(feature = "jit")]
 pub(crate) use map::with_key;
+pub(crate) use text::MAX_FORMAT;
 
 /// Errors helpers return, as negative numbers in R0.
 mod errno {
@@ -148,7 +150,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_trace_printk",
         id: 6,
         proto: "long %s(const char *fmt, __u32 fmt_size, ...)",
-        args: &[mem(Read), Size, ArgKind::Any, ArgKind::Any, ArgKind::Any],
+        args: &[ArgKind::Format, Size, ArgKind::Printed, ArgKind::Printed, ArgKind::Printed],
         ret: RetKind::Scalar,
         effects: Effects::OUTPUT,
         run: text::trace_printk,
@@ -373,7 +375,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_snprintf",
         id: 165,
         proto: "long %s(char *str, __u32 str_size, const char *fmt, __u64 *data, __u32 data_len)",
-        args: &[mem_or_null(ReadWrite), Size, Str, mem_or_null(Read), Size],
+        args: &[mem_or_null(ReadWrite), Size, Str, ArgKind::Words, Size],
         ret: RetKind::Scalar,
         effects: Effects::empty(),
         run: text::snprintf,
@@ -382,7 +384,7 @@ const HELPER_TABLE: &[Callable] = &[
         name: "bpf_trace_vprintk",
         id: 177,
         proto: "long %s(const char *fmt, __u32 fmt_size, const void *data, __u32 data_len)",
-        args: &[mem(Read), Size, ArgKind::Words, Size],
+        args: &[ArgKind::Format, Size, ArgKind::Words, Size],
         ret: RetKind::Scalar,
         effects: Effects::OUTPUT,
         run: text::trace_vprintk,
@@ -649,7 +651,7 @@ mod tests {
             for (i, kind) in callable.args.iter().enumerate() {
                 let follows = matches!(
                     i.checked_sub(1).map(|i| callable.args[i]),
-                    Some(ArgKind::Mem { .. } | ArgKind::Words)
+                    Some(ArgKind::Mem { .. } | ArgKind::Format | ArgKind::Words)
                 );
                 assert_eq!(matches!(kind, ArgKind::Size | ArgKind::ConstSize), follows, "{proto}");
                 if matches!(kind, ArgKind::Key | ArgKind::Value | ArgKind::ValueOrNull | ArgKind::ValueOut) {

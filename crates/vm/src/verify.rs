@@ -34,6 +34,7 @@ mod join;
 mod marks;
 mod memory;
 mod num;
+mod print;
 mod reject;
 mod scalar;
 mod state;

@@ -167,6 +167,7 @@ fn maps(jumps: &[usize]) -> Vec<Arc<Map>> {
         map(spec("storage", MapKind::InodeStorage, 4, 16, 4)),
         map(MapSpec { read_only: true, ..spec("table", MapKind::Array, 4, 64, 1) }),
         map(spec("lpm", MapKind::LpmTrie, 8, 16, 4)),
+        map(MapSpec { read_only: true, ..spec("text", MapKind::Array, 4, 8, 1) }),
     ];
     let fill = |map: &Map, value: &[u8]| map.update(&[0; 4], value, UpdateMode::Any).unwrap();
     for map in &all {
@@ -174,6 +175,7 @@ fn maps(jumps: &[usize]) -> Vec<Arc<Map>> {
         match name {
             // "%d" and its end, then 0x01 to the end, which no string ends in.
             "rodata" => fill(map, b"%d\0\0\x05\0\0\0\x01\x01\x01\x01\x01\x01\x01\x01"),
+            "text" => fill(map, b"%s\0%x\0\0\0"),
             "table" => {
                 let mut words: Vec<u8> = jumps.iter().flat_map(|slot| (*slot as u64).to_le_bytes()).collect();
                 words.resize(64, 0);

@@ -9,7 +9,7 @@ use crate::interp::{Call, FaultKind};
 use crate::mem::{Width, Window};
 
 /// Most bytes of a format (a stack frame; data sections may hold longer ones, which are refused).
-const MAX_FORMAT: usize = 4096;
+pub(crate) const MAX_FORMAT: usize = 4096;
 /// Most arguments (`MAX_BPRINTF_VARARGS`).
 const MAX_ARGS: usize = 12;
 /// Longest `%s` argument, in bytes.
@@ -20,6 +20,9 @@ const MAX_DIGITS: usize = 63;
 /// Formats with the arguments in `values`; the error is what R0 holds.
 fn print(call: &mut Call<'_, '_>, fmt: &[u8], values: &[u64]) -> Result<String, u64> {
     let string = |addr| {
+        if call.is_context(addr) {
+            return None;
+        }
         let rest = call.probe_rest(addr)?;
         let len = (0..rest.len().min(MAX_STR)).find(|&i| rest.load(i, Width::B) == Some(0))?;
         rest.sub(0, len).map(|window| window.to_vec())

@@ -348,6 +348,11 @@ impl<'c, 'r> Call<'c, 'r> {
         meets(self.view.local.stack) || meets(self.view.local.context)
     }
 
+    /// Whether an address lies in the program's context, which holds addresses.
+    pub fn is_context(&self, addr: u64) -> bool {
+        super::memory::covers(&self.view.local.context, addr, 1)
+    }
+
     /// `len` bytes at an address the program made up, if it may access them.
     pub fn probe(&mut self, addr: u64, len: usize, access: Access) -> Option<Window<'c>> {
         self.view.mem(addr, len as u64, access).ok()
@@ -405,6 +410,7 @@ impl<'c, 'r> View<'c, 'r> {
         Ok(match kind {
             ArgKind::Scalar
             | ArgKind::Any
+            | ArgKind::Printed
             | ArgKind::Const
             | ArgKind::Size
             | ArgKind::ConstSize
@@ -438,7 +444,7 @@ impl<'c, 'r> View<'c, 'r> {
             }
             ArgKind::Mem { nullable: true, .. } if value == 0 => Checked::Mem(None),
             ArgKind::Words if value == 0 => Checked::Mem(None),
-            ArgKind::Words => Checked::Mem(Some(self.mem(value, next, Access::Read)?)),
+            ArgKind::Format | ArgKind::Words => Checked::Mem(Some(self.mem(value, next, Access::Read)?)),
             ArgKind::Mem { access, .. } => Checked::Mem(Some(self.mem(value, next, access)?)),
             ArgKind::Fixed { len, access } => Checked::Mem(Some(self.mem(value, len as u64, access)?)),
             ArgKind::Str => {

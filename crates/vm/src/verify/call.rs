@@ -9,16 +9,16 @@ use super::state::{DynptrState, Entered, Frame, Id, Kind, MapRef, Pointer, Scala
 use super::walk::{Next, Walker};
 use super::{Entry as Start, MOST_DYNPTR};
 use crate::contract::{ArgKind, ArgType, Callable, Callback, DynptrKind, Effects, RetKind};
+use crate::helpers::Printed;
 use crate::insn::Insn;
 use crate::maps::MapKind;
 use crate::mem::Access;
-use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
 
 /// What the arguments of a call say of its result.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     map: Option<MapRef>,
     /// The key is an index that is in the array.
     certain: bool,
@@ -32,6 +32,8 @@ struct Found {
     lock: Option<(MapRef, Id, bool)>,
     releases: Option<Id>,
     destroys: Option<(usize, usize)>,
+    /// What the call prints of each value, if its format is known.
+    pub(super) format: Option<Vec<Printed>>,
 }
 
 impl Walker<'_> {
@@ -45,8 +47,16 @@ impl Walker<'_> {
             return Err(Rule::Sleeps { callable: callee.name }.into());
         }
         let mut found = Found::default();
-        for (index, kind) in callee.args.iter().enumerate() {
-            self.argument_of(state, callee, index, *kind, &mut found)?;
+        // Bytes that are read are looked at as they are before anything is written over them; what is on the stack
+        // and not bytes must not be written over at all.
+        let late = |kind: &ArgKind| {
+            use ArgKind::{Dynptr, DynptrRecord, Iter, IterDestroy};
+            kind.writes() || matches!(kind, Dynptr | DynptrRecord | Iter | IterDestroy)
+        };
+        for turn in [false, true] {
+            for (index, kind) in callee.args.iter().enumerate().filter(|(_, kind)| late(kind) == turn) {
+                self.argument_of(state, callee, index, *kind, &mut found)?;
+            }
         }
         if let Some((_, _, DynptrKind::Local)) = found.place
             && !matches!(state.reg(1), Value::Pointer(Pointer { kind: Kind::Value(_), .. }))
@@ -89,7 +99,7 @@ impl Walker<'_> {
             {
                 self.release(state, reference);
             }
-            Walker::write_slot(state.frame_mut(depth), slot, Slot::Bytes(0));
+            state.frame_mut(depth).write(slot, Slot::Bytes(0));
         }
         if let Some(reference) = found.releases {
             self.release(state, reference);
@@ -117,7 +127,7 @@ impl Walker<'_> {
             }
             let reference = self.fresh();
             state.references.push(reference);
-            Walker::write_slot(state.frame_mut(depth), slot, Slot::Iter { reference, active: true });
+            state.frame_mut(depth).write(slot, Slot::Iter { reference, active: true });
         }
         state.set(0, result);
         state.pc += 1;
@@ -156,7 +166,7 @@ impl Walker<'_> {
         let kind = Kind::Memory { size: 4, access: Access::Read, dynptr: reference };
         more.set(0, Value::Pointer(Pointer::new(kind)));
         self.fork(more, true, pc)?;
-        Walker::write_slot(state.frame_mut(depth), slot, Slot::Iter { reference, active: false });
+        state.frame_mut(depth).write(slot, Slot::Iter { reference, active: false });
         state.set(0, Value::constant(0));
         Ok(Next::On)
     }
@@ -224,8 +234,9 @@ impl Walker<'_> {
             }
             _ => {}
         }
-        Walker::write_slot(state.frame_mut(depth), slot, Slot::Dynptr { state: dynptr, upper: false });
-        Walker::write_slot(state.frame_mut(depth), slot - 1, Slot::Dynptr { state: dynptr, upper: true });
+        let frame = state.frame_mut(depth);
+        frame.write(slot, Slot::Dynptr { state: dynptr, upper: false });
+        frame.write(slot - 1, Slot::Dynptr { state: dynptr, upper: true });
         Ok(())
     }
 
@@ -234,12 +245,12 @@ impl Walker<'_> {
         state.references.retain(|&held| held != reference);
         let mut gone = vec![reference];
         for frame in &mut state.frames {
-            for index in 0..frame.slots.len() {
-                if let Slot::Dynptr { state: dynptr, .. } = frame.slots[index].slot
+            for index in 0..frame.touched() {
+                if let Some(Slot::Dynptr { state: dynptr, .. }) = frame.entry(index).map(|entry| entry.slot)
                     && dynptr.reference == reference
                 {
                     gone.push(dynptr.id);
-                    Walker::write_slot(Rc::make_mut(frame), index, Slot::Bytes(0));
+                    Frame::change(frame).write(index, Slot::Bytes(0));
                 }
             }
         }
@@ -296,8 +307,8 @@ impl Walker<'_> {
         let register = index as u8 + 1;
         let value = state.reg(register);
         let refuse = |reason: String| Box::new(Rule::Argument { callable: callee.name, register, reason });
-        if value == Value::None && kind == ArgKind::Any && index >= callee.parameters().0 {
-            // One of `...` that is not there.
+        if value == Value::None && kind == ArgKind::Printed {
+            // It is not there.
             return Ok(());
         }
         if value == Value::None && kind != ArgKind::Ignored {
@@ -335,7 +346,7 @@ impl Walker<'_> {
                     ArgKind::ValueOut if spec.kind != MapKind::Bloom => Access::ReadWrite,
                     _ => Access::Read,
                 };
-                self.memory_of(state, register, (size.into(), size.into()), None, access, false)?;
+                _ = self.memory_of(state, register, (size.into(), size.into()), None, access, false)?;
                 if let (ArgKind::Key, Value::Pointer(pointer)) = (kind, value)
                     // An inner map may be shorter than its template.
                     && matches!(spec.kind, MapKind::Array | MapKind::PerCpuArray)
@@ -348,10 +359,14 @@ impl Walker<'_> {
                     found.certain = whole && key < spec.max_entries.into();
                 }
             }
-            ArgKind::Mem { .. } | ArgKind::Words => {
+            ArgKind::Printed => {
+                // The first comes after the format and its length.
+                self.print(state, &value, index - 2, found).map_err(refuse)?;
+            }
+            ArgKind::Mem { .. } | ArgKind::Format | ArgKind::Words => {
                 let (access, nullable) = match kind {
                     ArgKind::Mem { access, nullable } => (access, nullable),
-                    _ => (Access::Read, true),
+                    _ => (Access::Read, kind == ArgKind::Words),
                 };
                 let size = state.reg(register + 1);
                 let Value::Scalar(size) = size else {
@@ -378,14 +393,14 @@ impl Walker<'_> {
                         "unbounded memory access: make sure to bounds check the length".to_owned(),
                     ));
                 }
-                self.memory_of(
-                    state,
-                    register,
-                    (range.umin, range.umax),
-                    Some(&size),
-                    access,
-                    kind == ArgKind::Words,
-                )?;
+                let words = kind == ArgKind::Words;
+                let lengths = (range.umin, range.umax);
+                let (pointer, span) = self.memory_of(state, register, lengths, Some(&size), access, words)?;
+                match kind {
+                    ArgKind::Words => self.print_words(state, &pointer, span, found).map_err(refuse)?,
+                    ArgKind::Format => self.format(state, &value, found),
+                    _ => {}
+                }
             }
             ArgKind::Size => {}
             ArgKind::ConstSize => {
@@ -394,9 +409,14 @@ impl Walker<'_> {
                 found.size = Some(u32::try_from(size).map_err(|_| refuse(format!("is too large: {size}")))?);
             }
             ArgKind::Fixed { len, access } => {
-                self.memory_of(state, register, (len as u64, len as u64), None, access, false)?
+                _ = self.memory_of(state, register, (len as u64, len as u64), None, access, false)?;
             }
-            ArgKind::Str => self.string(&value).map_err(refuse)?,
+            ArgKind::Str => {
+                self.string(&value).map_err(refuse)?;
+                if callee.args.contains(&ArgKind::Words) {
+                    self.format(state, &value, found);
+                }
+            }
             ArgKind::DynptrUninit(kind) => {
                 let (depth, slot) = self.place(state, &value, 16).map_err(refuse)?;
                 let off = super::memory::offset_of(slot);
@@ -405,7 +425,8 @@ impl Walker<'_> {
             }
             ArgKind::Dynptr | ArgKind::DynptrRecord => {
                 let (depth, slot) = self.place(state, &value, 16).map_err(refuse)?;
-                let entry = state.frames[depth].entry(slot).map(|entry| (entry.node, entry.slot.clone()));
+                let entry =
+                    state.frames[depth].entry(slot).map(|entry| (entry.nodes.read, entry.slot.clone()));
                 let Some((node, Slot::Dynptr { state: dynptr, upper: false })) = entry else {
                     return Err(refuse("expected an initialized dynptr".to_owned()));
                 };
@@ -471,7 +492,8 @@ impl Walker<'_> {
             }
             ArgKind::Iter | ArgKind::IterDestroy => {
                 let (depth, slot) = self.place(state, &value, 8).map_err(refuse)?;
-                let entry = state.frames[depth].entry(slot).map(|entry| (entry.node, entry.slot.clone()));
+                let entry =
+                    state.frames[depth].entry(slot).map(|entry| (entry.nodes.read, entry.slot.clone()));
                 let Some((node, Slot::Iter { .. })) = entry else {
                     return Err(refuse("expected an initialized iter_num".to_owned()));
                 };
@@ -512,7 +534,7 @@ impl Walker<'_> {
         self.constant(value) == Some(0)
     }
 
-    /// Memory lent to a call: `size` is its least and greatest length, `length` the number it is.
+    /// Memory lent to a call, and what of it: `size` is its least and greatest length, `length` the number it is.
     /// `addresses`: it may hold some.
     fn memory_of(
         &mut self,
@@ -522,7 +544,7 @@ impl Walker<'_> {
         length: Option<&Scalar>,
         access: Access,
         addresses: bool,
-    ) -> Done<()> {
+    ) -> Done<(Pointer, Span)> {
         let mut pointer = self.pointer(state, register)?;
         let (least, most) = size;
         if let Some(end) = length.and_then(|length| self.reach(state, &pointer.off, length)) {
@@ -550,7 +572,7 @@ impl Walker<'_> {
         } else if access == Access::ReadWrite {
             self.span(&pointer, register, 0, most, Access::Read)?;
         }
-        Ok(())
+        Ok((pointer, span))
     }
 
     /// What a range of the stack held may still be there after the call.
@@ -561,7 +583,7 @@ impl Walker<'_> {
         }
         for index in Frame::slot_of(span.high + span.len as i64 - 1)..=Frame::slot_of(span.low) {
             if let Some(entry) = frame.entry(index) {
-                self.marks.mark(entry.node);
+                self.marks.mark(entry.nodes.read);
             }
         }
     }
@@ -573,13 +595,9 @@ impl Walker<'_> {
             return Err(format!("type={} expected=a constant string", self.name(value)));
         };
         let map = self.program.maps.get(*index as usize).filter(|map| map.spec().read_only);
-        let map = map.ok_or("is not a string in a read-only map (const char [])")?;
-        let off = off.value().ok_or("is not at a known offset")? as usize;
-        let bytes = map.single_value().map(|window| window.to_vec()).unwrap_or_default();
-        let rest = bytes.get(off..).unwrap_or_default();
-        if !rest.contains(&0) {
-            return Err("is not a NUL-terminated string".to_owned());
-        }
+        map.ok_or("is not a string in a read-only map (const char [])")?;
+        let off = off.value().ok_or("is not at a known offset")?;
+        self.constant_text(*index, off).ok_or("is not a NUL-terminated string")?;
         self.uses.map(*index, Access::Read, true);
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Comparison<'_> {
                     return Err(failed(register));
                 }
             }
-            for index in 0..a.slots.len().max(b.slots.len()) {
+            for index in 0..a.touched().max(b.touched()) {
                 if !self.entry_covers(a, b, index, ids) {
                     return Err(failed(REGS + index));
                 }
@@ -103,16 +103,97 @@ impl Comparison<'_> {
 
     fn register_covers(self, old: &Frame, new: &Frame, register: usize, live: u16, ids: &mut Ids) -> bool {
         let counts = live >> register & 1 == 1 || register == 10;
-        !counts || value_covers(&old.regs[register], &new.regs[register], self.marks, self.all, ids)
+        let (old, new) = (&old.regs[register], &new.regs[register]);
+        !counts || self.value_covers(old, old.node(), new, ids)
     }
 
     fn entry_covers(self, old: &Frame, new: &Frame, index: usize, ids: &mut Ids) -> bool {
-        let zero = Entry { slot: Slot::Bytes(0xff), node: 0 };
-        let (a, b) = (old.entry(index).unwrap_or(&zero), new.entry(index).unwrap_or(&zero));
+        let (a, b) = (old.entry(index).unwrap_or(Entry::ZERO), new.entry(index).unwrap_or(Entry::ZERO));
         // Slots below those the old state knew have no node to tell that they are read: they count.
-        let counts = self.all || a.node == 0 || self.marks.is_marked(a.node);
-        (!counts && !is_special(&a.slot) && !is_special(&b.slot))
-            || slot_covers(&a.slot, &b.slot, self.marks, self.all, ids)
+        let counts = self.all || a.nodes.read == 0 || self.marks.is_marked(a.nodes.read);
+        (!counts && !is_special(a.slot) && !is_special(b.slot)) || self.slot_covers(a, b.slot, ids)
+    }
+}
+
+/// What is known of one thing in two states. Of what the old one holds, the nodes are given beside it.
+impl Comparison<'_> {
+    fn counts(self, node: Id) -> bool {
+        self.all || self.marks.is_marked(node)
+    }
+
+    fn slot_covers(self, old: Entry<'_>, new: &Slot, ids: &mut Ids) -> bool {
+        let parts = old.nodes.parts;
+        match (old.slot, new) {
+            (Slot::Bytes(old), Slot::Bytes(new)) => old & !new == 0,
+            (Slot::Bytes(0), Slot::Full(value)) => matches!(**value, Value::Scalar(_)),
+            (Slot::Bytes(zero), Slot::Full(value)) => {
+                // Known zeros must be zeros.
+                matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) && *zero != 0
+            }
+            (Slot::Bytes(0), Slot::Halves(_)) => true,
+            (Slot::Full(value), Slot::Bytes(new)) => match **value {
+                Value::Scalar(_) if !self.counts(parts[0]) => true,
+                Value::Scalar(scalar) => {
+                    *new == 0xff && scalar.num.contains(0) && scalar.id == 0 && scalar.half == 0
+                }
+                _ => false,
+            },
+            (Slot::Full(a), Slot::Full(b)) => self.value_covers(a, parts[0], b, ids),
+            (Slot::Halves(a), Slot::Halves(b)) => {
+                a.iter().zip(parts).zip(b.iter()).all(|((a, node), b)| match (a, b) {
+                    (Half::Bytes(a), Half::Bytes(b)) => a & !b == 0,
+                    (Half::Bytes(0), Half::Scalar(_)) => true,
+                    (Half::Scalar(a), Half::Scalar(b)) => self.scalar_covers(a, node, b, ids),
+                    _ => false,
+                })
+            }
+            (Slot::Dynptr { state: a, upper: x }, Slot::Dynptr { state: b, upper: y }) => {
+                a.kind == b.kind && x == y && ids.same(a.id, b.id) && ids.same(a.reference, b.reference)
+            }
+            (Slot::Iter { reference: a, active: x }, Slot::Iter { reference: b, active: y }) => {
+                x == y && ids.same(*a, *b)
+            }
+            _ => false,
+        }
+    }
+
+    fn value_covers(self, old: &Value, node: Id, new: &Value, ids: &mut Ids) -> bool {
+        match (old, new) {
+            // Nothing was read of it.
+            (Value::None, _) => true,
+            (Value::Scalar(a), Value::Scalar(b)) => self.scalar_covers(a, node, b, ids),
+            (Value::Pointer(a), Value::Pointer(b)) => self.pointer_covers(a, node, b, ids),
+            _ => false,
+        }
+    }
+
+    fn scalar_covers(self, old: &Scalar, node: Id, new: &Scalar, ids: &mut Ids) -> bool {
+        if !self.counts(node) {
+            return true;
+        }
+        // What was proved of linked numbers by way of each other holds only of numbers linked in the same way.
+        old.num.includes(&new.num)
+            && (old.id == 0 || (ids.same(old.id, new.id) && old.delta == new.delta))
+            && (old.half == 0 || (ids.same(old.half, new.half) && old.half_delta == new.half_delta))
+    }
+
+    fn pointer_covers(self, old: &Pointer, node: Id, new: &Pointer, ids: &mut Ids) -> bool {
+        let kind = match (old.kind, new.kind) {
+            (
+                Kind::Memory { size: a, access: x, dynptr: d },
+                Kind::Memory { size: b, access: y, dynptr: e },
+            ) => a == b && x == y && ids.same(d, e),
+            (Kind::Record { size: a, reference: r }, Kind::Record { size: b, reference: s }) => {
+                a == b && ids.same(r, s)
+            }
+            (a, b) => a == b,
+        };
+        kind && old.off.num.includes(&new.off.num)
+            && (old.off.id == 0
+                || !self.counts(node)
+                || (ids.same(old.off.id, new.off.id) && old.off.delta == new.off.delta))
+            && ids.same(old.null, new.null)
+            && (old.object == 0 || ids.same(old.object, new.object))
     }
 }
 
@@ -148,75 +229,4 @@ pub(super) fn live(flow: &Flow, state: &State, depth: usize) -> u16 {
 /// Slots whose content binds even if it is never read.
 fn is_special(slot: &Slot) -> bool {
     matches!(slot, Slot::Dynptr { .. } | Slot::Iter { .. })
-}
-
-fn slot_covers(old: &Slot, new: &Slot, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
-    match (old, new) {
-        (Slot::Bytes(old), Slot::Bytes(new)) => old & !new == 0,
-        (Slot::Bytes(0), Slot::Full(value)) => matches!(**value, Value::Scalar(_)),
-        (Slot::Bytes(zero), Slot::Full(value)) => {
-            // Known zeros must be zeros.
-            matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) && *zero != 0
-        }
-        (Slot::Bytes(0), Slot::Halves(_)) => true,
-        (Slot::Full(value), Slot::Bytes(new)) => match **value {
-            Value::Scalar(scalar) if !all && !marks.is_marked(scalar.node) => true,
-            Value::Scalar(scalar) => {
-                *new == 0xff && scalar.num.contains(0) && scalar.id == 0 && scalar.half == 0
-            }
-            _ => false,
-        },
-        (Slot::Full(a), Slot::Full(b)) => value_covers(a, b, marks, all, ids),
-        (Slot::Halves(a), Slot::Halves(b)) => a.iter().zip(b.iter()).all(|pair| match pair {
-            (Half::Bytes(a), Half::Bytes(b)) => a & !b == 0,
-            (Half::Bytes(0), Half::Scalar(_)) => true,
-            (Half::Scalar(a), Half::Scalar(b)) => scalar_covers(a, b, marks, all, ids),
-            _ => false,
-        }),
-        (Slot::Dynptr { state: a, upper: x }, Slot::Dynptr { state: b, upper: y }) => {
-            a.kind == b.kind && x == y && ids.same(a.id, b.id) && ids.same(a.reference, b.reference)
-        }
-        (Slot::Iter { reference: a, active: x }, Slot::Iter { reference: b, active: y }) => {
-            x == y && ids.same(*a, *b)
-        }
-        _ => false,
-    }
-}
-
-fn value_covers(old: &Value, new: &Value, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
-    match (old, new) {
-        // Nothing was read of it.
-        (Value::None, _) => true,
-        (Value::Scalar(a), Value::Scalar(b)) => scalar_covers(a, b, marks, all, ids),
-        (Value::Pointer(a), Value::Pointer(b)) => pointer_covers(a, b, marks, all, ids),
-        _ => false,
-    }
-}
-
-fn scalar_covers(old: &Scalar, new: &Scalar, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
-    if !all && !marks.is_marked(old.node) {
-        return true;
-    }
-    // What was proved of linked numbers by way of each other holds only of numbers linked in the same way.
-    old.num.includes(&new.num)
-        && (old.id == 0 || (ids.same(old.id, new.id) && old.delta == new.delta))
-        && (old.half == 0 || (ids.same(old.half, new.half) && old.half_delta == new.half_delta))
-}
-
-fn pointer_covers(old: &Pointer, new: &Pointer, marks: &Marks, all: bool, ids: &mut Ids) -> bool {
-    let kind = match (old.kind, new.kind) {
-        (Kind::Memory { size: a, access: x, dynptr: d }, Kind::Memory { size: b, access: y, dynptr: e }) => {
-            a == b && x == y && ids.same(d, e)
-        }
-        (Kind::Record { size: a, reference: r }, Kind::Record { size: b, reference: s }) => {
-            a == b && ids.same(r, s)
-        }
-        (a, b) => a == b,
-    };
-    kind && old.off.num.includes(&new.off.num)
-        && (old.off.id == 0
-            || !(all || marks.is_marked(old.off.node))
-            || (ids.same(old.off.id, new.off.id) && old.off.delta == new.off.delta))
-        && ids.same(old.null, new.null)
-        && (old.object == 0 || ids.same(old.object, new.object))
 }

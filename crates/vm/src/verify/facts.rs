@@ -68,21 +68,28 @@ impl Fact {
         self.terms.iter().fold(self.node, |node, term| marks.join(node, term.node))
     }
 
-    /// What the terms say of each other; `None` for what they do not.
-    fn refined(&self) -> [Option<Number>; 3] {
-        let [a, b, c] = self.terms.map(|term| term.num);
-        match self.relation {
-            Relation::AtMost | Relation::Below => {
-                let cond = if self.relation == Relation::Below { Cond::Lt } else { Cond::Le };
-                Number::when(cond, &a, &b, false).map_or([None; 3], |(a, b)| [Some(a), Some(b), None])
+    /// What the others say of a term, if anything.
+    fn refined(&self, index: usize) -> Option<Number> {
+        let [a, b, c] = self.terms.each_ref().map(|term| &term.num);
+        match (self.relation, index) {
+            (Relation::AtMost | Relation::Below, 0 | 1) => {
+                let below = self.relation == Relation::Below;
+                let (a_range, b_range, least) = (&a.full, &b.full, u64::from(below));
+                let known = match index {
+                    0 => b_range.umax.checked_sub(least).is_some_and(|most| a_range.umax <= most),
+                    _ => a_range.umin.checked_add(least).is_some_and(|least| b_range.umin >= least),
+                };
+                if known {
+                    return None;
+                }
+                let (low, high) = Number::when(if below { Cond::Lt } else { Cond::Le }, a, b, false)?;
+                Some(if index == 0 { low } else { high })
             }
-            Relation::Sum => [
-                a.intersect(&Number::apply(Op::Sub, &c, &b)),
-                b.intersect(&Number::apply(Op::Sub, &c, &a)),
-                c.intersect(&Number::apply(Op::Add, &a, &b)),
-            ],
-            Relation::Quotient => [a.intersect(&Number::apply(Op::Div, &b, &c)), None, None],
-            Relation::Multiple => [None; 3],
+            (Relation::Sum, 0) => a.intersect(&Number::apply(Op::Sub, c, b)),
+            (Relation::Sum, 1) => b.intersect(&Number::apply(Op::Sub, c, a)),
+            (Relation::Sum, 2) => c.intersect(&Number::apply(Op::Add, a, b)),
+            (Relation::Quotient, 0) => a.intersect(&Number::apply(Op::Div, b, c)),
+            _ => None,
         }
     }
 }
@@ -113,8 +120,8 @@ impl Walker<'_> {
                     continue;
                 }
                 state.facts[index].settled = true;
-                for (term, refined) in fact.terms.iter().zip(fact.refined()) {
-                    let Some(num) = refined.filter(|num| *num != term.num && term.id != 0) else { continue };
+                for (index, term) in fact.terms.iter().enumerate().filter(|(_, term)| term.id != 0) {
+                    let Some(num) = fact.refined(index).filter(|num| *num != term.num) else { continue };
                     let node = fact.node(&mut self.marks);
                     changed = true;
                     // A contradiction is left to be found by a comparison.
@@ -300,21 +307,32 @@ impl Walker<'_> {
         if state.facts.is_empty() {
             return;
         }
-        let mut held: Vec<Id> = Vec::new();
+        let mut names = [0; 3 * MOST];
+        let terms = state.facts.iter().flat_map(|fact| &fact.terms);
+        names.iter_mut().zip(terms).for_each(|(name, term)| *name = term.id);
+        // Of these, those that are held.
+        let mut held = [0; 3 * MOST];
+        let mut count = 0;
+        let mut hold = |id: Id| {
+            if id != 0 && names.contains(&id) && !held[..count].contains(&id) {
+                held[count] = id;
+                count += 1;
+            }
+        };
         for frame in &state.frames {
-            let slots = frame.slots.iter().map(|entry| &entry.slot);
-            for slot in slots {
-                match slot {
-                    Slot::Full(value) => held.extend(name(value)),
-                    Slot::Halves(halves) => held.extend(halves.iter().filter_map(|half| match half {
-                        Half::Scalar(scalar) => Some(scalar.id),
-                        Half::Bytes(_) => None,
-                    })),
+            frame.regs.iter().for_each(|value| hold(name(value)));
+            for entry in frame.entries() {
+                match entry.slot {
+                    Slot::Full(value) => hold(name(value)),
+                    Slot::Halves(halves) => halves.iter().for_each(|half| match half {
+                        Half::Scalar(scalar) => hold(scalar.id),
+                        Half::Bytes(_) => {}
+                    }),
                     _ => {}
                 }
             }
-            held.extend(frame.regs.iter().filter_map(name));
         }
+        let held = &held[..count];
         loop {
             let count = state.facts.len();
             for index in (0..count).rev() {
@@ -338,18 +356,19 @@ impl Walker<'_> {
 fn copies(state: &State, id: Id) -> usize {
     let frame = &state.frames[state.frames.len() - 1];
     let held = |value: &&Value| matches!(value, Value::Scalar(scalar) if scalar.id == id);
-    let slots = frame.slots.iter().filter_map(|entry| match &entry.slot {
+    let slots = frame.entries().filter_map(|entry| match entry.slot {
         Slot::Full(value) => Some(&**value),
         _ => None,
     });
     frame.regs.iter().chain(slots).filter(held).count()
 }
 
-fn name(value: &Value) -> Option<Id> {
+/// What a number or offset is named; 0 for nothing.
+fn name(value: &Value) -> Id {
     match value {
-        Value::Scalar(scalar) => Some(scalar.id),
-        Value::Pointer(pointer) => Some(pointer.off.id),
-        Value::None => None,
+        Value::Scalar(scalar) => scalar.id,
+        Value::Pointer(pointer) => pointer.off.id,
+        Value::None => 0,
     }
 }
 

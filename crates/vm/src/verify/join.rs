@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::num::Num;
 use super::scalar::Number;
-use super::state::{Frame, Half, Scalar, Slot, State, Value};
+use super::state::{Entry, Frame, Half, Scalar, Slot, State, Value};
 use super::tnum::Tnum;
 use super::walk::Walker;
 use crate::insn::op;
@@ -43,7 +43,7 @@ pub(super) fn widened(walker: &Walker<'_>, old: &State, new: &State) -> Option<S
         if old.call != wide.call || old.entered != wide.entered {
             return None;
         }
-        widen_frame(walker, old, Rc::make_mut(wide))?;
+        widen_frame(walker, old, Frame::change(wide))?;
     }
     // Facts that no round changes.
     wide.facts.retain(|fact| {
@@ -64,15 +64,15 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
             (_, value) => value,
         };
     }
-    let slots = Rc::make_mut(&mut wide.slots);
-    for (index, entry) in slots.iter_mut().enumerate() {
-        let zero = Slot::Bytes(0xff);
-        let before = old.entry(index).map_or(&zero, |entry| &entry.slot);
-        let slot = match (before, &entry.slot) {
+    for index in 0..wide.touched() {
+        let Some(entry) = wide.entry(index) else { break };
+        let before = old.entry(index).unwrap_or(Entry::ZERO);
+        let slot = match (before.slot, entry.slot) {
             (a, b) if a == b => continue,
             (Slot::Full(a), Slot::Full(b)) => match (&**a, &**b) {
                 (Value::Scalar(a), Value::Scalar(b)) => {
-                    Slot::Full(Rc::new(Value::Scalar(widen(walker, a, b))))
+                    let known = Scalar { node: entry.nodes.parts[0], ..widen(walker, a, b) };
+                    Slot::Full(Rc::new(Value::Scalar(known)))
                 }
                 (Value::Pointer(a), Value::Pointer(b)) if a.kind == b.kind && a.off.num == b.off.num => {
                     continue;
@@ -81,7 +81,7 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
                 _ => Slot::Bytes(0),
             },
             (Slot::Halves(a), Slot::Halves(b)) => {
-                let mut halves = **b;
+                let mut halves = entry.halves().unwrap_or(**b);
                 for (a, b) in a.iter().zip(&mut halves) {
                     *b = match (a, *b) {
                         (Half::Scalar(a), Half::Scalar(b)) => {
@@ -106,7 +106,7 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
             (_, Slot::Full(value)) if matches!(**value, Value::Pointer(_)) => return None,
             _ => Slot::Bytes(0),
         };
-        entry.slot = slot;
+        wide.replace(index, slot);
     }
     Some(())
 }

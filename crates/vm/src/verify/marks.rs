@@ -123,7 +123,7 @@ impl Marks {
 
     /// When `node` matters, now or later, so does `other`.
     pub(super) fn follow(&mut self, node: Id, other: Id) {
-        if node == 0 || other == 0 || self.is_marked(other) {
+        if node == 0 || other == 0 || node == other || self.is_marked(other) {
             return;
         }
         if self.is_marked(node) {

@@ -20,7 +20,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn constant(&self) -> Option<i64> {
+    pub(super) fn constant(&self) -> Option<i64> {
         (self.low == self.high).then_some(self.low)
     }
 }
@@ -223,8 +223,8 @@ impl<'p> Walker<'p> {
         let frame = &state.frames[usize::from(depth)];
         for index in last..=first {
             let Some(entry) = frame.entry(index) else { continue };
-            self.marks.mark(entry.node);
-            match &entry.slot {
+            self.marks.mark(entry.nodes.read);
+            match entry.slot {
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
                 Slot::Iter { .. } => return Err(special(index, "an iterator")),
                 _ => {}
@@ -233,7 +233,7 @@ impl<'p> Walker<'p> {
         let unknown = Value::Scalar(Scalar::of_bytes(bytes));
         let (Some(off), true) = (span.constant(), first == last) else {
             // Several slots, or one of several.
-            let spill = |index: usize| frame.entry(index).is_some_and(|entry| holds_pointer(&entry.slot));
+            let spill = |index: usize| frame.entry(index).is_some_and(|entry| holds_pointer(entry.slot));
             if let Some(index) = (last..=first).find(|&index| spill(index)) {
                 return Err(Rule::PartOfPointer { off: offset_of(index) }.into());
             }
@@ -244,47 +244,54 @@ impl<'p> Walker<'p> {
         let Some(entry) = frame.entry(first) else { return Ok(Value::constant(0)) };
         // Position in the slot, from its lowest byte.
         let at = (off - offset_of(first)) as usize;
-        Ok(match &entry.slot {
-            Slot::Full(value) if bytes == 8 => **value,
-            Slot::Full(value) => match **value {
-                Value::Scalar(scalar) => Value::Scalar(part(&scalar, at, bytes, at == 0)),
-                _ => return Err(Rule::PartOfPointer { off }.into()),
-            },
+        if let Some(value) = entry.value() {
+            return match value {
+                _ if bytes == 8 => Ok(value),
+                Value::Scalar(scalar) => Ok(Value::Scalar(part(&scalar, at, bytes, at == 0))),
+                _ => Err(Rule::PartOfPointer { off }.into()),
+            };
+        }
+        if let Some(halves) = entry.halves() {
+            return Ok(self.load_halves(&halves, at, bytes).map_or(unknown, Value::Scalar));
+        }
+        Ok(match entry.slot {
             Slot::Bytes(zero) => {
                 let mask = (((1u16 << bytes) - 1) << at) as u8;
                 if zero & mask == mask { Value::constant(0) } else { unknown }
             }
-            Slot::Halves(halves) if bytes == 8 => match **halves {
-                [Half::Scalar(a), Half::Scalar(b)] => match (a.value(), b.value()) {
-                    (Some(low), Some(high)) => {
-                        let node = self.marks.join(a.node, b.node);
-                        Value::Scalar(Scalar { node, ..Scalar::constant(high << 32 | low & 0xffff_ffff) })
-                    }
-                    _ => unknown,
-                },
-                [Half::Scalar(low), Half::Bytes(0x0f)] => Value::Scalar(low),
-                [Half::Bytes(0x0f), Half::Scalar(high)] => match high.value() {
-                    Some(value) => Value::Scalar(Scalar { node: high.node, ..Scalar::constant(value << 32) }),
-                    None => unknown,
-                },
-                [Half::Bytes(0x0f), Half::Bytes(0x0f)] => Value::constant(0),
-                _ => unknown,
-            },
-            Slot::Halves(halves) => {
-                if at % 4 + bytes > 4 {
-                    return Ok(unknown);
-                }
-                match &halves[at / 4] {
-                    Half::Scalar(scalar) if bytes == 4 => Value::Scalar(*scalar),
-                    Half::Scalar(scalar) => Value::Scalar(part(scalar, at % 4, bytes, at.is_multiple_of(4))),
-                    Half::Bytes(zero) => {
-                        let mask = (((1u16 << bytes) - 1) << (at % 4)) as u8;
-                        if zero & mask == mask { Value::constant(0) } else { unknown }
-                    }
-                }
-            }
-            Slot::Dynptr { .. } | Slot::Iter { .. } => return Err(special(first, "a special object")),
+            _ => return Err(special(first, "a special object")),
         })
+    }
+
+    /// Some bytes of a slot with two halves, where they are known.
+    fn load_halves(&mut self, halves: &[Half; 2], at: usize, bytes: usize) -> Option<Scalar> {
+        let zeros = |zero: u8, at: usize| {
+            let mask = (((1u16 << bytes) - 1) << at) as u8;
+            (zero & mask == mask).then_some(Scalar::constant(0))
+        };
+        if bytes == 8 {
+            return match *halves {
+                [Half::Scalar(a), Half::Scalar(b)] => {
+                    let (low, high) = (a.value()?, b.value()?);
+                    let node = self.marks.join(a.node, b.node);
+                    Some(Scalar { node, ..Scalar::constant(high << 32 | low & 0xffff_ffff) })
+                }
+                [Half::Scalar(low), Half::Bytes(0x0f)] => Some(low),
+                [Half::Bytes(0x0f), Half::Scalar(high)] => {
+                    Some(Scalar { node: high.node, ..Scalar::constant(high.value()? << 32) })
+                }
+                [Half::Bytes(0x0f), Half::Bytes(0x0f)] => Some(Scalar::constant(0)),
+                _ => None,
+            };
+        }
+        if at % 4 + bytes > 4 {
+            return None;
+        }
+        match &halves[at / 4] {
+            Half::Scalar(scalar) if bytes == 4 => Some(*scalar),
+            Half::Scalar(scalar) => Some(part(scalar, at % 4, bytes, at.is_multiple_of(4))),
+            Half::Bytes(zero) => zeros(*zero, at % 4),
+        }
     }
 
     /// A store of a value.
@@ -334,9 +341,10 @@ impl<'p> Walker<'p> {
                 // What was zero stays zero, wherever the zero goes.
                 self.marks.mark(scalar.node);
                 for (index, zeros) in (last..=first).zip(zeros) {
-                    if let Slot::Bytes(known) = &mut state.frame_mut(usize::from(depth)).entry_mut(index).slot
-                    {
-                        *known |= zeros;
+                    let frame = state.frame_mut(usize::from(depth));
+                    if let Some(Slot::Bytes(known)) = frame.entry(index).map(|entry| entry.slot) {
+                        let known = known | zeros;
+                        frame.replace(index, Slot::Bytes(known));
                     }
                 }
             }
@@ -357,26 +365,35 @@ impl<'p> Walker<'p> {
         let at = (off - offset_of(index)) as usize;
         let frame = state.frame_mut(usize::from(depth));
         match value {
-            _ if bytes == 8 => Walker::write_slot(frame, index, Slot::Full(Rc::new(value))),
+            _ if bytes == 8 => frame.write(index, Slot::Full(Rc::new(value))),
             Value::Scalar(scalar) if bytes == 4 && at.is_multiple_of(4) => {
                 let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
                     scalar
                 } else {
                     Scalar::with_half_of(scalar.num.truncate(), &scalar)
                 };
-                let entry = frame.entry_mut(index);
-                let mut halves = match &entry.slot {
-                    Slot::Halves(halves) => **halves,
-                    Slot::Bytes(zero) => [Half::Bytes(zero & 0x0f), Half::Bytes(zero >> 4)],
+                let entry = frame.entry(index).unwrap_or(Entry::ZERO);
+                let mut halves = match (entry.halves(), entry.slot) {
+                    (Some(halves), _) => halves,
+                    (_, Slot::Bytes(zero)) => [Half::Bytes(zero & 0x0f), Half::Bytes(zero >> 4)],
                     _ => [Half::Bytes(0); 2],
                 };
                 halves[at / 4] = Half::Scalar(stored);
-                entry.slot = Slot::Halves(Rc::new(halves));
+                frame.replace(index, Slot::Halves(Rc::new(halves)));
             }
             Value::Scalar(scalar) if scalar.value() == Some(0) => {
-                let entry = frame.entry_mut(index);
-                if let Slot::Bytes(bits) = &mut entry.slot {
-                    *bits |= (((1u16 << bytes) - 1) << at) as u8;
+                let written = (((1u16 << bytes) - 1) << at) as u8;
+                let entry = frame.entry(index).unwrap_or(Entry::ZERO);
+                if let Slot::Bytes(bits) = entry.slot {
+                    let bits = bits | written;
+                    frame.replace(index, Slot::Bytes(bits));
+                } else if let Some(mut halves) = entry.halves() {
+                    for (half, written) in halves.iter_mut().zip([written & 0x0f, written >> 4]) {
+                        if let Half::Bytes(bits) = half {
+                            *bits |= written;
+                        }
+                    }
+                    frame.replace(index, Slot::Halves(Rc::new(halves)));
                 }
             }
             _ => {}
@@ -401,57 +418,47 @@ impl<'p> Walker<'p> {
             self.destroy(state, depth, index)?;
             let start = offset_of(index);
             let constant = span.constant().is_some() && certain;
-            let entry = state.frame_mut(usize::from(depth)).entry_mut(index);
             // The bytes of the slot that may be written.
             let from = (low - start).clamp(0, 8) as u32;
             let to = (end - start).clamp(0, 8) as u32;
             let written = (((1u16 << to) - 1) & !((1u16 << from) - 1)) as u8;
+            let frame = state.frame_mut(usize::from(depth));
             if written == 0xff && constant {
-                *entry = Entry { slot: Slot::Bytes(0), node: 0 };
+                frame.write(index, Slot::Bytes(0));
                 continue;
             }
-            if holds_pointer(&entry.slot) {
-                return Err(Rule::PartOfPointer { off: start }.into());
-            }
+            let entry = frame.entry(index).unwrap_or(Entry::ZERO);
             // What is left of the slot is as it was, and whoever reads it reads that. Bytes do not remember where they
             // come from, so that they are zero matters from here on.
-            let parts: [Option<&Scalar>; 2] = match &entry.slot {
-                Slot::Full(value) => match &**value {
-                    Value::Scalar(scalar) => [Some(scalar), None],
-                    _ => [None; 2],
-                },
-                Slot::Halves(halves) => halves.each_ref().map(|half| match half {
-                    Half::Scalar(scalar) => Some(scalar),
-                    Half::Bytes(_) => None,
-                }),
-                _ => [None; 2],
-            };
-            for scalar in parts.into_iter().flatten().filter(|scalar| scalar.value() == Some(0)) {
+            let mut bytes_of = |scalar: &Scalar, written: u8, bytes: u8| {
+                if scalar.value() != Some(0) {
+                    return 0;
+                }
                 self.marks.mark(scalar.node);
-            }
-            entry.slot = match &entry.slot {
-                Slot::Bytes(zero) => Slot::Bytes(zero & !written),
-                Slot::Halves(halves) => {
-                    let mut halves = **halves;
+                bytes & !written
+            };
+            let slot = match (entry.value(), entry.halves(), entry.slot) {
+                (Some(Value::Pointer(_)), ..) => return Err(Rule::PartOfPointer { off: start }.into()),
+                (Some(Value::Scalar(scalar)), ..) => match bytes_of(&scalar, written, 0xff) {
+                    0 if written & 0x0f == 0 => {
+                        Slot::Halves(Rc::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
+                    }
+                    zero => Slot::Bytes(zero),
+                },
+                (_, Some(mut halves), _) => {
                     for (half, written) in halves.iter_mut().zip([written & 0x0f, written >> 4]) {
                         *half = match half {
                             Half::Scalar(scalar) if written == 0 => Half::Scalar(*scalar),
+                            Half::Scalar(scalar) => Half::Bytes(bytes_of(scalar, written, 0x0f)),
                             Half::Bytes(zero) => Half::Bytes(*zero & !written),
-                            Half::Scalar(scalar) if scalar.value() == Some(0) => Half::Bytes(0x0f & !written),
-                            Half::Scalar(_) => Half::Bytes(0),
                         };
                     }
                     Slot::Halves(Rc::new(halves))
                 }
-                Slot::Full(value) => match **value {
-                    Value::Scalar(scalar) if scalar.value() == Some(0) => Slot::Bytes(!written),
-                    Value::Scalar(scalar) if written & 0x0f == 0 => {
-                        Slot::Halves(Rc::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
-                    }
-                    _ => Slot::Bytes(0),
-                },
+                (_, _, Slot::Bytes(zero)) => Slot::Bytes(zero & !written),
                 _ => Slot::Bytes(0),
             };
+            frame.replace(index, slot);
         }
         Ok(())
     }
@@ -478,7 +485,7 @@ impl<'p> Walker<'p> {
     /// Takes both halves of a dynptr away; `lower` is the slot of its first bytes.
     pub(super) fn forget_dynptr(&mut self, state: &mut State, depth: usize, lower: usize) {
         for index in [Some(lower), lower.checked_sub(1)].into_iter().flatten() {
-            Walker::write_slot(state.frame_mut(depth), index, Slot::Bytes(0));
+            state.frame_mut(depth).write(index, Slot::Bytes(0));
         }
     }
 
@@ -497,8 +504,8 @@ impl<'p> Walker<'p> {
         let (first, last) = (Frame::slot_of(span.low), Frame::slot_of(span.high + span.len as i64 - 1));
         for index in last..=first {
             let Some(entry) = state.frames[usize::from(depth)].entry(index) else { continue };
-            self.marks.mark(entry.node);
-            match &entry.slot {
+            self.marks.mark(entry.nodes.read);
+            match entry.slot {
                 slot if holds_pointer(slot) && !addresses => {
                     return Err(Rule::Leak { register, to: "a call that reads the stack as bytes" }.into());
                 }
@@ -580,18 +587,25 @@ fn special(index: usize, what: &'static str) -> Box<Rule> {
     Rule::Special { off: offset_of(index), what }.into()
 }
 
-fn holds_pointer(slot: &Slot) -> bool {
+pub(super) fn holds_pointer(slot: &Slot) -> bool {
     matches!(slot, Slot::Full(value) if matches!(**value, Value::Pointer(_)))
 }
 
 /// Which bytes of a slot are zero.
-fn zeros_of(frame: &Frame, index: usize) -> u8 {
-    match frame.entry(index).map(|entry| &entry.slot) {
+pub(super) fn zeros_of(frame: &Frame, index: usize) -> u8 {
+    match frame.entry(index).map(|entry| entry.slot) {
         None => 0xff,
         Some(Slot::Bytes(zero)) => *zero,
         // Whoever writes over some of its bytes marks it.
         Some(Slot::Full(value)) if matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) => {
             0xff
+        }
+        Some(Slot::Halves(halves)) => {
+            let zero = |half: Half| match half {
+                Half::Bytes(zero) => zero,
+                Half::Scalar(_) => 0,
+            };
+            zero(halves[0]) & 0x0f | zero(halves[1]) << 4
         }
         Some(_) => 0,
     }

@@ -90,6 +90,9 @@ impl<const W: u32> Num<W> {
 
     /// Lets each part refine the others; `None` when they contradict each other.
     pub(super) fn settle(self) -> Option<Self> {
+        if self.umin == self.umax {
+            return self.contains(self.umin).then_some(Self::constant(self.umin));
+        }
         let mut now = self;
         for _ in 0..3 {
             let before = now;

@@ -99,8 +99,11 @@ impl<const W: u32, const H: u32> Wide<W, H> {
         Wide { full: self.full.intersect(&other.full)?, low: self.low.intersect(&other.low)? }.settle()
     }
 
-    /// Lets the halves refine each other; `None` when they contradict each other.
+    /// Lets the halves, each of which is settled, refine each other; `None` when they contradict each other.
     pub(super) fn settle(self) -> Option<Self> {
+        if let Some(value) = self.full.value() {
+            return self.low.contains(value).then_some(Self::constant(value));
+        }
         let mut now = self;
         for _ in 0..2 {
             let before = now;
@@ -138,7 +141,7 @@ impl<const W: u32, const H: u32> Wide<W, H> {
         if low.umin > low.umax || low.smin > low.smax {
             return None;
         }
-        let low = low.settle()?;
+        let low = if low == self.low { low } else { low.settle()? };
         let known =
             super::tnum::Tnum { value: low.bits.value, mask: low.bits.mask | (Num::<W>::MASK & !half) };
         full.bits = full.bits.intersect(known)?;
@@ -162,11 +165,15 @@ impl<const W: u32, const H: u32> Wide<W, H> {
         if full.umin > full.umax {
             return None;
         }
-        Some(Wide { full: full.settle()?, low })
+        let full = if full == self.full { full } else { full.settle()? };
+        Some(Wide { full, low })
     }
 
     /// An operation on all bits.
     pub(super) fn apply(op: Op, a: &Self, b: &Self) -> Self {
+        if matches!(op, Op::Add | Op::Sub) && b.value() == Some(0) {
+            return *a;
+        }
         let full = op.apply(&a.full, &b.full);
         let low = if op.is_local() || (op == Op::Lsh && b.value().is_some_and(|by| by < u64::from(H))) {
             op.apply(&a.low, &b.low)

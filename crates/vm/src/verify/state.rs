@@ -157,6 +157,39 @@ impl Value {
     pub(super) fn constant(value: u64) -> Value {
         Value::Scalar(Scalar::constant(value))
     }
+
+    /// The node of the number it is, or of its offset.
+    pub(super) fn node(&self) -> Id {
+        match self {
+            Value::Scalar(scalar) => scalar.node,
+            Value::Pointer(pointer) => pointer.off.node,
+            Value::None => 0,
+        }
+    }
+
+    fn node_mut(&mut self) -> Option<&mut Id> {
+        match self {
+            Value::Scalar(scalar) => Some(&mut scalar.node),
+            Value::Pointer(pointer) => Some(&mut pointer.off.node),
+            Value::None => None,
+        }
+    }
+
+    fn with_node(mut self, node: Id) -> Value {
+        if let Some(own) = self.node_mut() {
+            *own = node;
+        }
+        self
+    }
+
+    /// Whether checkpoints have a node for it: numbers, and offsets that are linked with numbers.
+    fn is_told(&self) -> bool {
+        match self {
+            Value::Scalar(_) => true,
+            Value::Pointer(pointer) => pointer.off.id != 0,
+            Value::None => false,
+        }
+    }
 }
 
 /// A dynptr on the stack.
@@ -169,7 +202,8 @@ pub(super) struct DynptrState {
     pub(super) reference: Id,
 }
 
-/// Eight bytes of stack.
+/// Eight bytes of stack. In a frame it is without the nodes of what lies in it, which [`Frame`] has beside it: states
+/// that differ in nothing but nodes share it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Slot {
     /// Bytes that are 0 where the bit is set.
@@ -193,11 +227,82 @@ pub(super) enum Half {
     Scalar(Scalar),
 }
 
-/// A slot and whether anybody reads it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) slot: Slot,
-    pub(super) node: Id,
+impl Half {
+    fn node(&self) -> Id {
+        match self {
+            Half::Scalar(scalar) => scalar.node,
+            Half::Bytes(_) => 0,
+        }
+    }
+
+    fn with_node(mut self, node: Id) -> Half {
+        if let Half::Scalar(scalar) = &mut self {
+            scalar.node = node;
+        }
+        self
+    }
+}
+
+impl Slot {
+    /// Takes out the nodes of what lies in it.
+    fn take_parts(&mut self) -> [Id; 2] {
+        match self {
+            Slot::Full(value) if value.node() != 0 => {
+                let parts = [value.node(), 0];
+                *Rc::make_mut(value) = value.with_node(0);
+                parts
+            }
+            Slot::Halves(halves) => {
+                let parts = halves.each_ref().map(Half::node);
+                if parts != [0; 2] {
+                    for half in Rc::make_mut(halves) {
+                        *half = half.with_node(0);
+                    }
+                }
+                parts
+            }
+            _ => [0; 2],
+        }
+    }
+}
+
+/// The nodes of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct SlotNodes {
+    /// Told when the slot is read.
+    pub(super) read: Id,
+    /// Of the value in it, or of its lower and upper half.
+    pub(super) parts: [Id; 2],
+}
+
+/// A slot and its nodes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'f> {
+    pub(super) slot: &'f Slot,
+    pub(super) nodes: SlotNodes,
+}
+
+impl Entry<'_> {
+    /// What was never touched.
+    pub(super) const ZERO: Entry<'static> =
+        Entry { slot: &Slot::Bytes(0xff), nodes: SlotNodes { read: 0, parts: [0; 2] } };
+
+    /// The register in it.
+    pub(super) fn value(&self) -> Option<Value> {
+        match self.slot {
+            Slot::Full(value) => Some(value.with_node(self.nodes.parts[0])),
+            _ => None,
+        }
+    }
+
+    /// The two halves of it.
+    pub(super) fn halves(&self) -> Option<[Half; 2]> {
+        let [low, high] = self.nodes.parts;
+        match self.slot {
+            Slot::Halves(halves) => Some([halves[0].with_node(low), halves[1].with_node(high)]),
+            _ => None,
+        }
+    }
 }
 
 /// Why a frame was entered.
@@ -214,7 +319,11 @@ pub(super) enum Entered {
 pub(super) struct Frame {
     pub(super) regs: [Value; REGS],
     /// From the end of the frame downwards; what was not touched is zero.
-    pub(super) slots: Rc<Vec<Entry>>,
+    slots: Rc<Vec<Slot>>,
+    /// As many.
+    nodes: Vec<SlotNodes>,
+    /// Whether nothing in it was changed since its nodes were made those of a checkpoint.
+    pub(super) is_own: bool,
     /// Slot of the call that entered it.
     pub(super) call: usize,
     pub(super) entered: Entered,
@@ -224,7 +333,14 @@ impl Frame {
     pub(super) fn new(depth: usize, call: usize, entered: Entered) -> Frame {
         let mut regs = [Value::None; REGS];
         regs[10] = Value::Pointer(Pointer::new(Kind::Stack(depth as u8)));
-        Frame { regs, slots: Rc::new(Vec::new()), call, entered }
+        Frame { regs, slots: Rc::new(Vec::new()), nodes: Vec::new(), is_own: false, call, entered }
+    }
+
+    /// The frame, made to be changed.
+    pub(super) fn change(shared: &mut Rc<Frame>) -> &mut Frame {
+        let frame = Rc::make_mut(shared);
+        frame.is_own = false;
+        frame
     }
 
     /// The slot that holds the byte at an offset below the end of the frame (-1 is the last).
@@ -232,17 +348,73 @@ impl Frame {
         ((-off - 1) / 8) as usize
     }
 
-    pub(super) fn entry(&self, index: usize) -> Option<&Entry> {
-        self.slots.get(index)
+    /// How many slots were touched, and those before them.
+    pub(super) fn touched(&self) -> usize {
+        self.slots.len()
     }
 
-    pub(super) fn entry_mut(&mut self, index: usize) -> &mut Entry {
+    pub(super) fn entry(&self, index: usize) -> Option<Entry<'_>> {
+        Some(Entry { slot: self.slots.get(index)?, nodes: self.nodes[index] })
+    }
+
+    /// Every slot that was touched, and those before them.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.slots.iter().zip(&self.nodes).map(|(slot, nodes)| Entry { slot, nodes: *nodes })
+    }
+
+    /// Writes over a slot: nothing that is in it was read.
+    pub(super) fn write(&mut self, index: usize, slot: Slot) {
+        self.replace(index, slot);
+        self.nodes[index].read = 0;
+    }
+
+    /// Changes what is known of a slot. Who reads it reads what it was as well.
+    pub(super) fn replace(&mut self, index: usize, mut slot: Slot) {
+        let parts = slot.take_parts();
         let slots = Rc::make_mut(&mut self.slots);
-        let wanted = index.min(SLOTS - 1) + 1;
-        if slots.len() < wanted {
-            slots.resize(wanted, Entry { slot: Slot::Bytes(0xff), node: 0 });
+        if slots.len() <= index {
+            slots.resize(index + 1, Slot::Bytes(0xff));
+            self.nodes.resize(index + 1, SlotNodes::default());
         }
-        &mut slots[wanted - 1]
+        slots[index] = slot;
+        self.nodes[index].parts = parts;
+    }
+
+    /// Changes the values in slots for which `wanted` holds, without their nodes.
+    fn change_spilled(&mut self, wanted: impl Fn(&Value) -> bool, mut does: impl FnMut(&mut Value)) {
+        for index in 0..self.slots.len() {
+            if let Slot::Full(value) = &self.slots[index]
+                && wanted(value)
+            {
+                let mut changed = value.with_node(self.nodes[index].parts[0]);
+                does(&mut changed);
+                self.replace(index, Slot::Full(Rc::new(changed)));
+            }
+        }
+    }
+
+    /// Gives every number and slot a node of a checkpoint.
+    pub(super) fn each_own(&mut self, mut boundary: impl FnMut(Id) -> Id) {
+        for value in self.regs.iter_mut().filter(|value| value.is_told()) {
+            if let Some(node) = value.node_mut() {
+                *node = boundary(*node);
+            }
+        }
+        for (slot, nodes) in self.slots.iter().zip(&mut self.nodes) {
+            nodes.read = boundary(nodes.read);
+            match slot {
+                Slot::Full(value) if value.is_told() => nodes.parts[0] = boundary(nodes.parts[0]),
+                Slot::Halves(halves) => {
+                    for (half, node) in halves.iter().zip(&mut nodes.parts) {
+                        if matches!(half, Half::Scalar(_)) {
+                            *node = boundary(*node);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.is_own = true;
     }
 }
 
@@ -280,7 +452,7 @@ impl State {
 
     /// A frame, made to be written.
     pub(super) fn frame_mut(&mut self, depth: usize) -> &mut Frame {
-        Rc::make_mut(&mut self.frames[depth])
+        Frame::change(&mut self.frames[depth])
     }
 
     pub(super) fn reg(&self, register: u8) -> Value {
@@ -299,21 +471,15 @@ impl State {
     /// Changes every value held anywhere for which `wanted` holds.
     pub(super) fn change(&mut self, wanted: impl Fn(&Value) -> bool, mut does: impl FnMut(&mut Value)) {
         for frame in &mut self.frames {
-            let spilled = |entry: &Entry| matches!(&entry.slot, Slot::Full(value) if wanted(value));
+            let spilled = |slot: &Slot| matches!(slot, Slot::Full(value) if wanted(value));
             let slots = frame.slots.iter().any(spilled);
             if !slots && !frame.regs.iter().any(&wanted) {
                 continue;
             }
-            let frame = Rc::make_mut(frame);
+            let frame = Frame::change(frame);
             frame.regs.iter_mut().filter(|value| wanted(value)).for_each(&mut does);
             if slots {
-                for entry in Rc::make_mut(&mut frame.slots) {
-                    if let Slot::Full(value) = &mut entry.slot
-                        && wanted(value)
-                    {
-                        does(Rc::make_mut(value));
-                    }
-                }
+                frame.change_spilled(&wanted, &mut does);
             }
         }
     }
@@ -345,7 +511,7 @@ impl State {
         }
         for frame in &mut self.frames {
             let in_register = |value: &Value| matches!(value, Value::Scalar(scalar) if wanted(scalar));
-            let spilled = |entry: &Entry| match &entry.slot {
+            let spilled = |slot: &Slot| match slot {
                 Slot::Full(value) => in_register(value),
                 Slot::Halves(halves) => {
                     halves.iter().any(|half| matches!(half, Half::Scalar(scalar) if wanted(scalar)))
@@ -356,7 +522,7 @@ impl State {
             if !slots && !frame.regs.iter().any(in_register) {
                 continue;
             }
-            let frame = Rc::make_mut(frame);
+            let frame = Frame::change(frame);
             for value in &mut frame.regs {
                 if let Value::Scalar(scalar) = value
                     && wanted(scalar)
@@ -367,23 +533,26 @@ impl State {
             if !slots {
                 continue;
             }
-            for entry in Rc::make_mut(&mut frame.slots).iter_mut().filter(|entry| spilled(entry)) {
-                match &mut entry.slot {
-                    Slot::Full(value) => {
-                        if let Value::Scalar(scalar) = Rc::make_mut(value) {
+            for index in 0..frame.slots.len() {
+                let Some(entry) = frame.entry(index).filter(|entry| spilled(entry.slot)) else { continue };
+                let mut slot = None;
+                if let Some(mut value) = entry.value() {
+                    if let Value::Scalar(scalar) = &mut value {
+                        does(scalar, false);
+                    }
+                    slot = Some(Slot::Full(Rc::new(value)));
+                } else if let Some(mut halves) = entry.halves() {
+                    for half in &mut halves {
+                        if let Half::Scalar(scalar) = half
+                            && wanted(scalar)
+                        {
                             does(scalar, false);
                         }
                     }
-                    Slot::Halves(halves) => {
-                        for half in Rc::make_mut(halves) {
-                            if let Half::Scalar(scalar) = half
-                                && wanted(scalar)
-                            {
-                                does(scalar, false);
-                            }
-                        }
-                    }
-                    _ => {}
+                    slot = Some(Slot::Halves(Rc::new(halves)));
+                }
+                if let Some(slot) = slot {
+                    frame.replace(index, slot);
                 }
             }
         }
@@ -395,40 +564,24 @@ impl State {
             does(fact.node);
             fact.terms.iter().for_each(|term| does(term.node));
         }
-        let node = |value: &Value| match value {
-            Value::Scalar(scalar) => scalar.node,
-            Value::Pointer(pointer) => pointer.off.node,
-            Value::None => 0,
-        };
         for frame in &self.frames {
-            frame.regs.iter().for_each(|value| does(node(value)));
-            for entry in frame.slots.iter() {
-                does(entry.node);
-                match &entry.slot {
-                    Slot::Full(value) => does(node(value)),
-                    Slot::Halves(halves) => {
-                        for half in halves.iter() {
-                            if let Half::Scalar(scalar) = half {
-                                does(scalar.node);
-                            }
-                        }
-                    }
-                    _ => {}
-                }
+            frame.regs.iter().for_each(|value| does(value.node()));
+            for nodes in &frame.nodes {
+                [nodes.read, nodes.parts[0], nodes.parts[1]].into_iter().for_each(&mut does);
             }
         }
     }
 
     /// About how many bytes it takes to remember.
     pub(super) fn size(&self) -> usize {
-        let values = |entry: &Entry| match entry.slot {
+        let values = |slot: &Slot| match slot {
             Slot::Full(_) => size_of::<Value>() + 16,
             Slot::Halves(_) => 2 * size_of::<Half>() + 16,
             _ => 0,
         };
         let frame = |frame: &Rc<Frame>| {
             size_of::<Frame>()
-                + frame.slots.len() * size_of::<Entry>()
+                + frame.slots.len() * (size_of::<Slot>() + size_of::<SlotNodes>())
                 + frame.slots.iter().map(values).sum::<usize>()
         };
         let facts = self.facts.len() * size_of::<Fact>();

@@ -3,7 +3,7 @@
 use super::num::{Cond, Num};
 use super::reject::Rule;
 use super::scalar::{Number, Op};
-use super::state::{Entered, Frame, Kind, MapRef, Pointer, Scalar, State, Value};
+use super::state::{Entered, Entry, Frame, Kind, MapRef, Pointer, Scalar, Slot, State, Value};
 use super::tnum::Tnum;
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
@@ -435,18 +435,19 @@ impl Walker<'_> {
         }
         // What the frame holds on its own stack must not outlive it.
         let frame = &state.frames[state.frames.len() - 1];
-        if frame.slots.iter().any(|entry| {
-            matches!(&entry.slot, super::state::Slot::Iter { .. })
-                || matches!(&entry.slot, super::state::Slot::Dynptr { state, .. } if state.reference != 0)
-        }) {
+        let holds = |entry: Entry<'_>| match entry.slot {
+            Slot::Iter { .. } => true,
+            Slot::Dynptr { state, .. } => state.reference != 0,
+            _ => false,
+        };
+        if frame.entries().any(holds) {
             return Err(Rule::Unreleased { what: "an iterator or a record of the function that ends" }.into());
         }
         let (call, entered) = (frame.call, frame.entered);
         let gone: Vec<_> = frame
-            .slots
-            .iter()
-            .filter_map(|entry| match &entry.slot {
-                super::state::Slot::Dynptr { state, .. } => Some(state.id),
+            .entries()
+            .filter_map(|entry| match entry.slot {
+                Slot::Dynptr { state, .. } => Some(state.id),
                 _ => None,
             })
             .collect();
@@ -644,8 +645,10 @@ impl Walker<'_> {
             |scalar: &Scalar| old.id != 0 && scalar.id == old.id || old.half != 0 && scalar.half == old.half;
         state.change_scalars(linked, |scalar, register| {
             let known = if old.id != 0 && scalar.id == old.id {
-                let by = Number::constant(scalar.delta.wrapping_sub(old.delta));
-                scalar.num.intersect(&Number::apply(Op::Add, &num, &by))
+                match scalar.delta.wrapping_sub(old.delta) {
+                    0 if scalar.num == old.num => Some(num),
+                    by => scalar.num.intersect(&Number::apply(Op::Add, &num, &Number::constant(by))),
+                }
             } else if old.half != 0 && scalar.half == old.half {
                 let by = scalar.half_delta.wrapping_sub(old.half_delta);
                 let low = num.low.add(&Num::constant(by.into()));

@@ -188,7 +188,7 @@ impl Wrong {
                 format!("R{register} of frame {depth} is {holds:#x}, known: {known:x?}")
             }
             Place::Stack(index) => {
-                let known = frame.map(|frame| frame.slots.get(index));
+                let known = frame.map(|frame| frame.entry(index));
                 let off = super::memory::offset_of(index);
                 format!("fp{off} of frame {depth} is {holds:#x}, known: {known:x?}")
             }
@@ -260,14 +260,13 @@ impl Check<'_, '_, '_, '_> {
                 }
             }
             let end = self.now.frame_end(depth);
-            let zero = Entry { slot: Slot::Bytes(0xff), node: 0 };
             for index in 0..SLOTS {
                 let off = super::memory::offset_of(index);
                 let addr = end.wrapping_add(off as u64);
                 let Some(holds) = self.now.stack_word(addr) else { continue };
-                let entry = frame.slots.get(index).unwrap_or(&zero);
+                let entry = frame.entry(index).unwrap_or(Entry::ZERO);
                 let special = matches!(entry.slot, Slot::Dynptr { .. } | Slot::Iter { .. });
-                if (special || self.counts(entry.node)) && !self.slot(addr, holds, &entry.slot) {
+                if (special || self.counts(entry.nodes.read)) && !self.slot(addr, holds, entry) {
                     return Err(Wrong { depth, place: Place::Stack(index), holds });
                 }
             }
@@ -348,23 +347,26 @@ impl Check<'_, '_, '_, '_> {
             )
     }
 
-    fn slot(&mut self, addr: u64, holds: u64, slot: &Slot) -> bool {
+    fn slot(&mut self, addr: u64, holds: u64, entry: Entry<'_>) -> bool {
         let zeros =
             |zero: u8, bytes: u64| (0..8).all(|at| zero >> at & 1 == 0 || bytes >> (at * 8) & 0xff == 0);
-        match slot {
+        if let Some(value) = entry.value() {
+            return self.value(holds, &value);
+        }
+        if let Some(halves) = entry.halves() {
+            let parts = [holds & u64::from(u32::MAX), holds >> 32];
+            return halves.iter().zip(parts).all(|(half, holds)| match half {
+                Half::Bytes(zero) => zeros(*zero & 0x0f, holds),
+                Half::Scalar(scalar) => self.scalar(holds, scalar),
+            });
+        }
+        match entry.slot {
             Slot::Bytes(zero) => zeros(*zero, holds),
-            Slot::Full(value) => self.value(holds, value),
-            Slot::Halves(halves) => {
-                let parts = [holds & u64::from(u32::MAX), holds >> 32];
-                halves.iter().zip(parts).all(|(half, holds)| match half {
-                    Half::Bytes(zero) => zeros(*zero & 0x0f, holds),
-                    Half::Scalar(scalar) => self.scalar(holds, scalar),
-                })
-            }
             Slot::Dynptr { upper: false, .. } => self.now.is_dynptr(addr),
             Slot::Dynptr { upper: true, .. } => true,
             // One that came to its end has nothing left.
             Slot::Iter { active, .. } => *active || holds == 0,
+            Slot::Full(_) | Slot::Halves(_) => false,
         }
     }
 

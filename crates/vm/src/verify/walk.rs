@@ -6,7 +6,7 @@ use super::flow::{Flow, is_again};
 use super::join::{thresholds, widened};
 use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
-use super::state::{Entered, Entry, Frame, Half, Id, Kind, Pointer, Scalar, Slot, State, Value};
+use super::state::{Entered, Frame, Half, Id, Kind, Pointer, Scalar, Slot, State, Value};
 use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
 use crate::program::Program;
@@ -391,25 +391,31 @@ impl<'p> Walker<'p> {
             }
         };
         for (old, new) in old.frames.iter().zip(&mut state.frames) {
-            let new = Rc::make_mut(new);
+            let new = Frame::change(new);
             for (old, new) in old.regs.iter().zip(&mut new.regs) {
                 forget(old, new);
             }
-            let slots = Rc::make_mut(&mut new.slots);
-            for (old, new) in old.slots.iter().zip(slots) {
-                match (&old.slot, &mut new.slot) {
-                    (Slot::Full(old), Slot::Full(new)) => forget(old, Rc::make_mut(new)),
-                    (Slot::Halves(old), Slot::Halves(new)) => {
-                        for (old, new) in old.iter().zip(Rc::make_mut(new)) {
-                            if let (Half::Scalar(old), Half::Scalar(scalar)) = (old, &*new)
-                                && !marks.is_marked(old.node)
-                                && old.num != scalar.num
-                            {
-                                *new = Half::Bytes(0);
-                            }
+            for (index, old) in old.entries().enumerate() {
+                let Some(entry) = new.entry(index) else { break };
+                if let (Some(old), Some(value)) = (old.value(), entry.value()) {
+                    let mut known = value;
+                    forget(&old, &mut known);
+                    if known != value {
+                        new.replace(index, Slot::Full(Rc::new(known)));
+                    }
+                } else if let (Some(old), Some(mut halves)) = (old.halves(), entry.halves()) {
+                    let before = halves;
+                    for (old, new) in old.iter().zip(&mut halves) {
+                        if let (Half::Scalar(old), Half::Scalar(scalar)) = (old, &*new)
+                            && !marks.is_marked(old.node)
+                            && old.num != scalar.num
+                        {
+                            *new = Half::Bytes(0);
                         }
                     }
-                    _ => {}
+                    if halves != before {
+                        new.replace(index, Slot::Halves(Rc::new(halves)));
+                    }
                 }
             }
         }
@@ -434,37 +440,34 @@ impl<'p> Walker<'p> {
                 }
             }
         }
-        for (old, new) in old.frames.iter().zip(&state.frames) {
+        for (old, new) in old.frames.iter().zip(&state.frames).filter(|(old, new)| !Rc::ptr_eq(old, new)) {
             for (old, new) in old.regs.iter().zip(&new.regs) {
                 follow(marks, old, new);
             }
-            for (before, entry) in old.slots.iter().zip(new.slots.iter()) {
-                marks.follow(before.node, entry.node);
-                match (&before.slot, &entry.slot) {
-                    (Slot::Full(old), Slot::Full(new)) => follow(marks, old, new),
-                    (Slot::Halves(old), Slot::Halves(new)) => {
-                        for pair in old.iter().zip(new.iter()) {
-                            if let (Half::Scalar(old), Half::Scalar(new)) = pair {
-                                marks.follow(old.node, new.node);
-                            }
+            for (before, entry) in old.entries().zip(new.entries()) {
+                let ([low, high], parts) = (before.nodes.parts, entry.nodes.parts);
+                marks.follow(before.nodes.read, entry.nodes.read);
+                match (before.slot, entry.slot) {
+                    (Slot::Full(a), Slot::Full(b)) => match (&**a, &**b) {
+                        (Value::Scalar(_), Value::Scalar(_)) | (Value::Pointer(_), Value::Pointer(_)) => {
+                            marks.follow(low, parts[0]);
                         }
+                        _ => {}
+                    },
+                    (Slot::Halves(_), Slot::Halves(_)) => {
+                        marks.follow(low, parts[0]);
+                        marks.follow(high, parts[1]);
                     }
                     // Bytes that were zero there, and a zero here.
-                    (Slot::Bytes(1..), Slot::Full(value)) => {
-                        if let Value::Scalar(scalar) = &**value {
-                            marks.follow(before.node, scalar.node);
-                        }
-                    }
+                    (Slot::Bytes(1..), Slot::Full(_)) => marks.follow(before.nodes.read, parts[0]),
                     _ => {}
                 }
             }
             // What the old state never touched has no node there: it may have been read, as zeros.
-            for entry in new.slots.iter().skip(old.slots.len()) {
-                marks.mark(entry.node);
-                if let Slot::Full(value) = &entry.slot
-                    && let Value::Scalar(scalar) = &**value
-                {
-                    marks.mark(scalar.node);
+            for entry in new.entries().skip(old.touched()) {
+                marks.mark(entry.nodes.read);
+                if matches!(entry.value(), Some(Value::Scalar(_))) {
+                    marks.mark(entry.nodes.parts[0]);
                 }
             }
         }
@@ -473,22 +476,16 @@ impl<'p> Walker<'p> {
     /// Remembers the state.
     fn checkpoint(&mut self, state: &mut State) {
         let marks = &mut self.marks;
-        state.change_scalars(|_| true, |scalar, _| scalar.node = marks.boundary(scalar.node));
         for fact in &mut state.facts {
+            fact.terms.iter_mut().for_each(|term| term.node = marks.boundary(term.node));
             fact.node = marks.boundary(fact.node);
         }
-        let is_named = |value: &Value| matches!(value, Value::Pointer(pointer) if pointer.off.id != 0);
-        state.change(is_named, |value| {
-            if let Value::Pointer(pointer) = value {
-                pointer.off.node = marks.boundary(pointer.off.node);
-            }
-        });
-        for depth in 0..state.frames.len() {
-            if state.frames[depth].slots.is_empty() {
-                continue;
-            }
-            for entry in Rc::make_mut(&mut state.frame_mut(depth).slots) {
-                entry.node = marks.boundary(entry.node);
+        // Functions that wait and hold what they held at the last checkpoint share its nodes: what matters of them does
+        // so behind both.
+        let top = state.frames.len() - 1;
+        for depth in 0..=top {
+            if depth == top || !state.frames[depth].is_own {
+                state.frame_mut(depth).each_own(|node| marks.boundary(node));
             }
         }
         let index = self.points.len() as u32;
@@ -604,11 +601,6 @@ impl<'p> Walker<'p> {
     /// Checkpoints made.
     pub(super) fn checkpoints(&self) -> usize {
         self.points.len()
-    }
-
-    /// The entry of the stack at an index, made to be written.
-    pub(super) fn write_slot(frame: &mut Frame, index: usize, slot: Slot) {
-        *frame.entry_mut(index) = Entry { slot, node: 0 };
     }
 }
 
