@@ -394,6 +394,15 @@ impl Cond {
             Cond::Clear => Cond::Set,
         }
     }
+
+    /// Whether it holds between a number and itself; `None` where that depends on the number.
+    pub(super) fn of_itself(self) -> Option<bool> {
+        match self {
+            Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => Some(true),
+            Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => Some(false),
+            Cond::Set | Cond::Clear => None,
+        }
+    }
 }
 
 impl<const W: u32> Num<W> {

@@ -8,7 +8,7 @@ use super::tnum::Tnum;
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
-use crate::mem::Access;
+use crate::mem::{Access, Width};
 use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
@@ -35,6 +35,12 @@ impl Walker<'_> {
                 self.store(state, insn.dst, insn.off, insn.width(), (value, insn.dst))?;
             }
             op::STX if insn.code & 0xe0 == op::MEM => {
+                let spills =
+                    matches!(state.reg(insn.dst), Value::Pointer(Pointer { kind: Kind::Stack(_), .. }));
+                if spills && matches!(insn.width(), Width::W | Width::DW) {
+                    // Whoever loads it has a copy.
+                    self.link(state, insn.src);
+                }
                 let value = state.reg(insn.src);
                 self.store(state, insn.dst, insn.off, insn.width(), (value, insn.src))?;
             }
@@ -520,7 +526,19 @@ impl Walker<'_> {
             (a, b) = (state.reg(insn.dst), state.reg(register));
         }
         let (mut taken, mut on) = (None, None);
+        let itself = match (&a, &b) {
+            (Value::Scalar(x), Value::Scalar(y)) if register == Some(insn.dst) || are_same(x, y, low) => {
+                cond.of_itself()
+            }
+            _ => None,
+        };
         let (may, may_not) = match (a, b) {
+            (Value::Scalar(x), Value::Scalar(y)) if let Some(holds) = itself => {
+                // What links them decided.
+                self.marks.mark(x.node);
+                self.marks.mark(y.node);
+                (holds, !holds)
+            }
             (Value::Scalar(x), Value::Scalar(y)) => {
                 let yes = Number::when(cond, &x.num, &y.num, low);
                 let no = Number::when(cond.negated(), &x.num, &y.num, low);
@@ -698,6 +716,17 @@ impl Walker<'_> {
             }
         });
         state.references.retain(|held| !references.contains(held));
+    }
+}
+
+/// Whether two numbers, or their lower halves, are the same for certain.
+fn are_same(a: &Scalar, b: &Scalar, low: bool) -> bool {
+    let linked = a.id != 0 && a.id == b.id;
+    if low {
+        linked && a.delta as u32 == b.delta as u32
+            || a.half != 0 && a.half == b.half && a.half_delta == b.half_delta
+    } else {
+        linked && a.delta == b.delta
     }
 }
 

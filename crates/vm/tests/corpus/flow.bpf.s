@@ -73,9 +73,77 @@ r2 = *(u64 *)(r1 +0)
 if r2 > 15 goto out
 r3 = *(u64 *)(r10 -8)
 r2 = 0
+r1 += r3
+r0 = *(u8 *)(r1 +0)
+out: r0 = 0
+exit
+
+== branch_on_half_of_a_spilled_number
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+*(u32 *)(r10 -8) = r2
+if r2 > 15 goto out
+r3 = *(u64 *)(r10 -8)
+r1 += r3
+r0 = *(u8 *)(r1 +0)
+out: r0 = 0
+exit
+
+== copy_that_was_changed_after_the_spill
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+*(u64 *)(r10 -8) = r2
+r2 ^= 1
+if r2 > 15 goto out
+r3 = *(u64 *)(r10 -8)
 r1 += r3                         ; error: unbounded min value
 r0 = *(u8 *)(r1 +0)
 out: r0 = 0
+exit
+
+== compared_with_itself
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+if r2 == r2 goto out
+r0 = *(u64 *)(r10 +8)
+out: r0 = 0
+if w2 s> w2 goto bad
+exit
+bad: r0 = *(u64 *)(r10 +8)
+exit
+
+== compared_with_its_copy
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+r3 = r2
+r3 += 5
+r2 += 5
+if r2 s< r3 goto bad
+r0 = 0
+exit
+bad: r0 = *(u64 *)(r10 +8)
+exit
+
+== compared_with_its_half
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+w3 = w2
+if w3 != w2 goto bad
+r0 = 0
+if r3 != r2 goto worse
+exit
+bad: r0 = *(u64 *)(r10 +8)
+exit
+worse: r0 = *(u64 *)(r10 +8)     ; error: invalid access to fp
+exit
+
+== bits_shared_with_itself
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+if r2 & r2 goto maybe
+r0 = 0
+exit
+maybe: r0 = *(u64 *)(r10 +8)     ; error: invalid access to fp
 exit
 
 == shift_pair_zero_extends

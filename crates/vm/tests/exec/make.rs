@@ -69,7 +69,7 @@ impl Maker<'_> {
     }
 
     pub(crate) fn statement(&mut self, depth: u32) {
-        match self.random.below(20) {
+        match self.random.below(23) {
             0..=5 => self.alu(),
             6 | 7 => self.fixed_access(),
             8..=12 => self.bounded_access(),
@@ -78,6 +78,8 @@ impl Maker<'_> {
             16 => self.spill(),
             17 => self.relink(),
             18 => self.atomic(),
+            19 | 20 => self.related(),
+            21 => self.checked_copy(),
             _ => self.alu(),
         }
     }
@@ -326,6 +328,139 @@ impl Maker<'_> {
         self.push(class | condition, b, 0, 0, limit);
         self.bounded_access();
         self.code[at].off = (self.code.len() - at - 1) as i16;
+    }
+
+    /// Three numbers, no two of them the same.
+    fn three(&mut self) -> [u8; 3] {
+        let first = self.random.number();
+        let second = (first + 1 + self.random.below(5) as u8) % 6;
+        let rest: Vec<u8> = (0..6).filter(|number| *number != first && *number != second).collect();
+        [first, second, self.random.pick(&rest)]
+    }
+
+    /// An access at a number as an offset, with the jumps since `from` to behind it.
+    fn use_offset(&mut self, (base, first): (u8, i16), number: u8, size: u8, from: usize) {
+        self.push(op::ALU64 | op::MOV | op::X, 7, base, 0, 0);
+        self.push(op::ALU64 | op::ADD | op::X, 7, number, 0, 0);
+        self.access(7, first, size);
+        let end = self.code.len();
+        for at in from..end {
+            if matches!(self.code[at].class(), op::JMP | op::JMP32) {
+                self.code[at].off = (end - at - 1) as i16;
+            }
+        }
+    }
+
+    /// A number that is bounded only by what is known of it and another: which is greater, their sum, what a
+    /// division left. Sometimes nearly.
+    pub(crate) fn related(&mut self) {
+        let (base, first, last) = self.object();
+        let (mut size, mut bytes) = self.random.pick(&SIZES);
+        if self.aligned && base == 10 {
+            (size, bytes) = (op::B, 1);
+        }
+        let room = i32::from(last - first - bytes);
+        let [a, b, c] = self.three();
+        let class = if self.random.below(8) == 0 { op::ALU } else { op::ALU64 };
+        let jumps = if self.random.below(8) == 0 { op::JMP32 } else { op::JMP };
+        let most = room + i32::from(self.random.below(16) == 0);
+        let from = self.code.len();
+        match self.random.below(4) {
+            // What is left of a number when one that is not greater is taken away.
+            0 => {
+                self.push(op::JMP | op::JGT, b, 0, 0, most);
+                let signed = self.random.below(8) == 0;
+                let (condition, low, high) = match signed {
+                    true => (op::JSGT, a, b),
+                    false => self.random.pick(&[(op::JGT, a, b), (op::JLT, b, a), (op::JGE, a, b)]),
+                };
+                self.push(jumps | condition | op::X, low, high, 0, 0);
+                if self.random.below(4) == 0 {
+                    self.push(op::ALU64 | op::MOV | op::X, c, a, 0, 0);
+                }
+                self.push(class | op::SUB | op::X, b, a, 0, 0);
+                self.use_offset((base, first), b, size, from);
+            }
+            // A sum that is bounded, and its parts one after the other.
+            1 | 2 => {
+                let small = self.random.pick(&[0xff, 0x3f, 0xffff, i32::MAX]);
+                self.push(op::ALU64 | op::AND, a, 0, 0, small);
+                self.push(op::ALU64 | op::AND, b, 0, 0, small);
+                self.push(op::ALU64 | op::MOV | op::X, c, a, 0, 0);
+                self.push(class | op::ADD | op::X, c, b, 0, 0);
+                self.push(jumps | op::JGT, c, 0, 0, most);
+                match self.random.below(8) {
+                    0 => {
+                        self.push(op::ALU64 | op::SUB | op::X, c, b, 0, 0);
+                        self.use_offset((base, first), c, size, from);
+                    }
+                    1..=4 => self.use_offset((base, first), a, size, from),
+                    _ => {
+                        self.push(op::ALU64 | op::MOV | op::X, 7, base, 0, 0);
+                        self.push(op::ALU64 | op::ADD | op::X, 7, a, 0, 0);
+                        self.use_offset((7, first), b, size, from);
+                    }
+                }
+            }
+            // A remainder by hand.
+            _ => {
+                let by = most.max(0) + 1;
+                self.push(op::ALU64 | op::MOV | op::X, c, a, 0, 0);
+                if self.random.below(2) == 0 {
+                    self.push(class | op::DIV, c, 0, 0, by);
+                    self.push(class | op::MUL, c, 0, 0, by);
+                } else {
+                    self.push(op::ALU64 | op::MOV, b, 0, 0, by);
+                    self.push(class | op::DIV | op::X, c, b, 0, 0);
+                    self.push(class | op::MUL | op::X, c, b, 0, 0);
+                }
+                self.push(class | op::SUB | op::X, a, c, 0, 0);
+                self.use_offset((base, first), a, size, from);
+            }
+        }
+    }
+
+    /// A number on the stack, checked there or where it came from, and used where it was not checked.
+    pub(crate) fn checked_copy(&mut self) {
+        let (base, first, last) = self.object();
+        let off = -8 - 8 * self.random.below(5) as i16;
+        let [a, b, c] = self.three();
+        let (width, bytes) = match self.random.below(8) {
+            0 => (op::H, 2),
+            1 => (op::W, 4),
+            _ => (op::DW, 8),
+        };
+        let (back, from) = match self.random.below(8) {
+            0 => self.random.pick(&[(op::W, 0), (op::B, 0), (op::W, 4)]),
+            _ => (width, 0),
+        };
+        self.push(op::STX | op::MEM | width, 10, a, off, 0);
+        let start = self.code.len();
+        let most = i32::from(last - first - 1);
+        let class = if self.random.below(8) == 0 { op::JMP32 } else { op::JMP };
+        let (checked, used) = self.random.pick(&[(a, b), (a, b), (b, a), (b, c)]);
+        if checked == b {
+            self.push(op::LDX | op::MEM | back, b, 10, off + from, 0);
+        }
+        if self.random.below(6) == 0 {
+            // Not a copy any more.
+            match self.random.below(3) {
+                0 => self.alu(),
+                1 => {
+                    let at = off + self.random.below(bytes) as i16;
+                    self.push(op::STX | op::MEM | op::B, 10, b, at, 0);
+                }
+                _ => self.push(op::ALU64 | op::ADD, a, 0, 0, 1),
+            }
+        }
+        let condition = if self.random.below(8) == 0 { op::JSGT } else { op::JGT };
+        self.push(class | condition, checked, 0, 0, most);
+        if checked == a || used == c {
+            self.push(op::LDX | op::MEM | back, used, 10, off + from, 0);
+        }
+        self.use_offset((base, first), used, op::B, start);
+        // Nothing stays behind that would make the next program part of the stack.
+        self.push(op::ST | op::MEM | op::DW, 10, 0, off, 0);
     }
 
     pub(crate) fn atomic(&mut self) {
