@@ -5,7 +5,9 @@
 //! Compiled code is made of a [`Verified`](crate::verify::Verified) program only: it was proved to access
 //! nothing but its stack, its context and arguments, values of its maps and what calls gave it, and to
 //! call what it calls with arguments of the kinds declared. [`Compiled`] keeps the program, with its maps,
-//! and the code.
+//! and the code. It is entered with the arguments it was proved for, which are checked, be it by Rust or in
+//! place of a function of another program (a tail call); nobody else changes its frames, or those of functions
+//! that wait, meanwhile.
 //!
 //! A run of compiled code is one [`Run`], borrowed for as long as the code runs. The code has a pointer to
 //! it, which it passes to the functions here; while one of them runs, the code does not.
