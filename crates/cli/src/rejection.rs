@@ -1,17 +1,11 @@
-//! Why a program is refused, as text: as compilers tell it, and as the kernel does.
+//! Why a program is refused, as compilers tell it.
 
-use std::fmt::Write as _;
-
-use fuse_bpf::filter::{Rejection, Rule, SourceLine, Verified};
-
-use crate::listing::Source;
+use fuse_bpf::filter::{Rejection, Rule, SourceLine};
 
 /// Branches that are shown, the last before the rejection.
 const BRANCHES: usize = 5;
 /// Most columns of C in a line about a branch.
 const COLUMNS: usize = 60;
-/// What the verifier looks at before it gives up.
-const LIMIT: u64 = 1_000_000;
 
 /// As compilers do it: the message, the place, the line with a caret, the way there, a remedy.
 pub(crate) fn human(rejection: &Rejection, context: &str) -> String {
@@ -102,32 +96,6 @@ fn help(rule: &Rule) -> Option<&'static str> {
         }
         _ => return None,
     })
-}
-
-/// As the kernel's log has it: each line of C, the instruction, the message, and what it took.
-pub(crate) fn log(outcome: &Result<Verified, Box<Rejection>>) -> String {
-    let (mut text, processed, states) = match outcome {
-        Ok(verified) => (String::new(), verified.stats().processed, Some(verified.stats().states)),
-        Err(rejection) => {
-            let mut text = String::new();
-            for branch in &rejection.path {
-                let to = if branch.taken { "jumps" } else { "goes on" };
-                if let Some(line) = &branch.line {
-                    let _ = writeln!(text, "{}", Source(line));
-                }
-                // Writing to a String does not fail.
-                let _ = writeln!(text, "{}: {to}", branch.slot);
-            }
-            if let Some(line) = &rejection.line {
-                let _ = writeln!(text, "{}", Source(line));
-            }
-            let _ = writeln!(text, "{}: {}\n{}", rejection.slot, rejection.insn, rejection.rule);
-            (text, rejection.processed, None)
-        }
-    };
-    let states = states.map_or(String::new(), |states| format!(" total_states {states}"));
-    let _ = writeln!(text, "processed {processed} insns (limit {LIMIT}){states}");
-    text
 }
 
 #[cfg(test)]

@@ -45,6 +45,15 @@ fn code(text: &str, name: &str) -> String {
     code
 }
 
+#[test]
+fn the_log_in_the_manual_is_what_is_printed() {
+    let text = std::fs::read_to_string(checkout().join("docs/verifier.md")).unwrap();
+    let shown = text[section(&text, "log")].trim_start_matches("```\n").trim_end_matches("```\n");
+    let object = checkout().join("bpf/rejected/mistakes.bpf.o");
+    let log = stdout(&fuse_bpf(["verify", "--log", "2", object.to_str().unwrap()]));
+    assert!(shown.starts_with("func#0 ") && log.contains(shown), "{shown}{log}");
+}
+
 /// Runs commands of a document in a directory, with the program in the path.
 fn run(dir: &Path, code: &str) -> String {
     let bin = program().parent().unwrap().to_path_buf();

@@ -57,20 +57,66 @@ error: invalid access to fp, size=512 off=-16..0 len=1
 
 #[test]
 fn the_log_is_as_the_kernel_writes_it() {
-    let places = object("rejected/places.bpf.o");
-    let text = stdout(&fuse_bpf(["verify", "--log", "1", &places]));
-    let expected = "\
+    let (places, mistakes) = (object("rejected/places.bpf.o"), object("rejected/mistakes.bpf.o"));
+    let refused = "\
 ; in->flags = 0; @ ./rejected/places.bpf.c:12
-2: *(u32 *)(r1 +0) = r2
+2: (63) *(u32 *)(r1 +0) = r2
 write into const struct fuse_open_in is not allowed: it is read-only
-processed 3 insns (limit 1000000)
-";
-    assert!(text.contains(expected), "{text}");
-    assert!(text.contains("processed 5 insns (limit 1000000) total_states 1\n"), "{text}");
-    assert!(!text.contains("clear:\n") && !text.contains("error: "), "{text}");
-    let text = stdout(&fuse_bpf(["verify", "--log", "2", &places]));
-    assert!(text.contains(expected) && text.contains("clear:\n") && text.contains("   4: exit\n"), "{text}");
+processed 3 insns (limit 1000000) max_states_per_insn 1 total_states 1 peak_states 1 mark_read 0
+rejected  OBJECT:after open_postfilter (clear)
+"
+    .replace("OBJECT", &places);
+    let text = stdout(&fuse_bpf(["verify", "--log", "1", &places]));
+    assert!(text.starts_with(&format!("{places}:")) && text.contains(&refused), "{text}");
+    let work = "processed 5 insns (limit 1000000) max_states_per_insn 1 total_states 1 ";
+    assert!(text.contains(work) && !text.contains("; R") && !text.contains("error: "), "{text}");
+    let text = stdout(&fuse_bpf(["verify", "--log", "1", &mistakes]));
+    let way = "; if (at > 16) @ ./rejected/mistakes.bpf.c:36\n6: (25) if r1 > 0x10 goto pc+6          ; not taken\n";
+    assert!(text.contains(way) && !text.contains("R1="), "{text}");
+
+    let text = stdout(&fuse_bpf(["verify", "--log", "2", "--stats", &places]));
+    let every = format!(
+        "\
+0: R1=ctx() R10=fp0
+; uint32_t BPF_PROG(clear, const struct bpf_fuse_meta_info *meta, struct fuse_open_in *in) @ \
+./rejected/places.bpf.c:10
+0: (79) r1 = *(u64 *)(r1 +8)            ; R1=rdonly_trusted_ptr_fuse_open_in()
+1: (b4) w2 = 0                          ; R2=0
+{}: processed 3, ",
+        refused.trim_end()
+    );
+    assert!(text.contains(&every), "{text}");
     fails(2, ["verify", "--log", "3", &places]);
+}
+
+/// What is not a file is no reason to hold back what is.
+#[test]
+fn a_log_is_written_while_programs_are_judged() {
+    let hide = object("filters/hide.bpf.o");
+    let output = fuse_bpf(["verify", "--log", "2", &hide, "no-such.bpf.o"]);
+    let text = stdout(&output);
+    assert_eq!(status(&output), 2);
+    for part in [
+        "\nfrom 53 to 55: ",
+        "\nfunc#1 @64 hidden\n",
+        "callee:\n frame1: R1=fp[0]-256 ",
+        "; frame1: R0=map_value_or_null(id=",
+        ",map=hide_names,ks=256,vs=4)",
+        " fp-272=dynptr_buffer(id=",
+        ": safe\n",
+        "returning from callee:\n frame1: R0=",
+        "\nto caller at 59:\n R0=",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Nobody reads on, which is no error.
+    let mut child = std::process::Command::new(program())
+        .args(["verify", "--log", "2", &hide])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::insn::Insn;
 use crate::insn::op;
 use crate::insn::pseudo;
+use crate::program::Program;
 use crate::validate;
 
 /// Writes instructions one a line, jump distances as they are encoded.
@@ -44,6 +45,29 @@ pub fn first_line(insns: &[Insn]) -> Option<(String, usize)> {
     } else {
         Some((format!(".raw {:#018x}", u64::from_le_bytes(insn.encode())), 1))
     }
+}
+
+/// The instruction of a program at a slot as the log of the kernel's verifier has it, and how many slots it takes; `None`
+/// behind the end. Unlike [`first_line`] it has the opcode, and maps and what is called by name; [`crate::asm`] does
+/// not read it.
+///
+/// ```
+/// use fuse_bpf_vm::{asm::assemble, disasm::kernel_line, program::Program};
+/// let insns = assemble("if r1 == 0 goto +1\ncall 1\nexit\n").unwrap();
+/// let program = Program { insns, ..Program::default() };
+/// assert_eq!(kernel_line(&program, 0), Some(("(15) if r1 == 0x0 goto pc+1".to_owned(), 1)));
+/// assert_eq!(kernel_line(&program, 1), Some(("(85) call bpf_map_lookup_elem#1".to_owned(), 1)));
+/// ```
+pub fn kernel_line(program: &Program, slot: usize) -> Option<(String, usize)> {
+    let insns = program.insns.get(slot..)?;
+    let insn = *insns.first()?;
+    let (line, used) = first_line(insns)?;
+    if line.starts_with(".raw") {
+        return Some((line, used));
+    }
+    let second = insns.get(1).copied().unwrap_or_default();
+    let text = Kernel { text: Text { insn, second }, program };
+    Some((format!("({:02x}) {text}", insn.code), used))
 }
 
 /// Whether the text form exists: writing R10 is invalid in a program but has a text.
@@ -207,6 +231,83 @@ impl Text {
                     write!(f, "{r}{src} = atomic_fetch_{name}((u{bits} *)(r{dst} {off:+}), {r}{src})")
                 }
             }
+        }
+    }
+}
+
+/// A valid instruction of a program on its way to the kernel's kind of text, which differs from ours in jumps, calls,
+/// atomics and addresses.
+struct Kernel<'p> {
+    text: Text,
+    program: &'p Program,
+}
+
+impl Kernel<'_> {
+    fn map(&self, index: i32) -> &str {
+        let map = usize::try_from(index).ok().and_then(|index| self.program.maps.get(index));
+        map.map_or("?", |map| map.spec().name.as_str())
+    }
+
+    fn call(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Insn { src, imm, .. } = self.text.insn;
+        let callee = match src {
+            pseudo::CALL_LOCAL => return write!(f, "call pc{imm:+}"),
+            pseudo::CALL_KFUNC => {
+                usize::try_from(imm).ok().and_then(|index| self.program.kfuncs.get(index)).copied()
+            }
+            _ => crate::helpers::by_id(imm),
+        };
+        write!(f, "call {}#{imm}", callee.map_or("unknown", |callee| callee.name))
+    }
+}
+
+impl fmt::Display for Kernel<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Insn { code, dst, src, off, imm } = self.text.insn;
+        match self.text.insn.class() {
+            class @ (op::JMP | op::JMP32) => match code {
+                op::GOTO => write!(f, "goto pc{off:+}"),
+                op::GOTOL => write!(f, "gotol pc{imm:+}"),
+                op::MAY_GOTO => write!(f, "may_goto pc{off:+}"),
+                op::CALL_IMM => self.call(f),
+                op::EXIT_INSN | op::GOTOX => self.text.fmt(f),
+                _ => {
+                    let r = if class == op::JMP { 'r' } else { 'w' };
+                    let operator = jump_operator(code & 0xf0).unwrap_or("?");
+                    write!(f, "if {r}{dst} {operator} ")?;
+                    if code & op::X != 0 {
+                        write!(f, "{r}{src}")?
+                    } else {
+                        write!(f, "{imm:#x}")?
+                    }
+                    write!(f, " goto pc{off:+}")
+                }
+            },
+            op::LD => match src {
+                pseudo::MAP => write!(f, "r{dst} = map[{}]", self.map(imm)),
+                pseudo::MAP_VALUE => {
+                    write!(f, "r{dst} = map[{}][0]{:+}", self.map(imm), self.text.second.imm)
+                }
+                pseudo::FUNC => write!(f, "r{dst} = func pc{imm:+}"),
+                _ => {
+                    let text = self.text.to_string();
+                    f.write_str(text.strip_suffix(" ll").unwrap_or(&text))
+                }
+            },
+            op::STX if code & 0xe0 == op::ATOMIC && imm & op::FETCH != 0 => {
+                let bits = bits(code);
+                let size = if bits == 64 { "64" } else { "" };
+                let place = format!("(u{bits} *)(r{dst} {off:+})");
+                match imm {
+                    op::XCHG => write!(f, "r{src} = atomic{size}_xchg({place}, r{src})"),
+                    op::CMPXCHG => write!(f, "r0 = atomic{size}_cmpxchg({place}, r0, r{src})"),
+                    _ => {
+                        let (name, _) = atomic_names(imm).unwrap_or(("?", "?"));
+                        write!(f, "r{src} = atomic{size}_fetch_{name}({place}, r{src})")
+                    }
+                }
+            }
+            _ => self.text.fmt(f),
         }
     }
 }

@@ -31,6 +31,7 @@ mod effects;
 mod facts;
 mod flow;
 mod join;
+mod log;
 mod marks;
 mod memory;
 mod num;
@@ -43,8 +44,10 @@ mod tnum;
 #[doc(hidden)]
 pub mod trace;
 mod walk;
+mod watch;
 
 pub use effects::{ArgumentUse, Uses};
+pub use log::{LogLevel, verify_logged};
 pub use reject::{Branch, Rejection, Rule};
 
 /// Ids start after this one.
@@ -175,6 +178,7 @@ pub struct Stats {
 }
 
 /// Proves a program, or says why it cannot be. Read-only maps of the program stay as they are from then on.
+/// [`verify_logged`] also tells how it went about it.
 ///
 /// # Errors
 ///

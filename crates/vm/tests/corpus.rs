@@ -32,7 +32,7 @@ use fuse_bpf_vm::mem::{Access, Window};
 use fuse_bpf_vm::program::{Function, JumpTable, Missing, Poison, Program};
 use fuse_bpf_vm::validate::{check_insns, target};
 use fuse_bpf_vm::verify::trace::{Follower, verify_traced};
-use fuse_bpf_vm::verify::{Entry, Limits, verify};
+use fuse_bpf_vm::verify::{Entry, Limits, LogLevel, Verified, verify, verify_logged};
 
 /// The arguments of programs with a context.
 pub(crate) const ARGS: &[ArgType] = &[
@@ -41,6 +41,9 @@ pub(crate) const ARGS: &[ArgType] = &[
     ArgType::Buffer { name: "buffer", access: Access::ReadWrite },
     ArgType::Buffer { name: "const_buffer", access: Access::Read },
 ];
+
+/// Where the programs are; a benchmark of another crate uses them too.
+const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/tests");
 
 /// Slots maps are made for.
 const SLOTS: usize = 2;
@@ -330,7 +333,7 @@ pub(crate) fn functions(insns: &[Insn]) -> Vec<Function> {
 /// All programs, for benchmarks: with the size of the memory they are entered with, if any, and their limit.
 #[allow(dead_code, reason = "the benchmark of verification includes this file")]
 pub(crate) fn programs() -> Vec<(Arc<Program>, Option<u32>, Option<u64>)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let folder = format!("{TESTS}/corpus");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
@@ -451,7 +454,7 @@ fn execute(
 
 #[test]
 fn verdicts_are_those_written_on_the_lines() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    let folder = format!("{TESTS}/corpus");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let (mut names, mut wrong) = (std::collections::BTreeSet::new(), Vec::new());
@@ -476,4 +479,79 @@ fn verdicts_are_those_written_on_the_lines() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} programs:\n{}", wrong.len(), names.len(), wrong.join("\n"));
+}
+
+/// The logs of the programs in `logs/*.bpf.s` are in files beside them; `BLESS=1 cargo test` rewrites these.
+#[test]
+fn logs_are_those_beside_the_programs() {
+    for file in ["values", "paths"] {
+        let path = format!("{TESTS}/logs/{file}");
+        let programs = std::fs::read_to_string(format!("{path}.bpf.s")).unwrap();
+        let mut text = String::new();
+        for case in cases(file, &programs) {
+            let entry = case.memory.map_or(Entry::Context(ARGS), |size| Entry::Memory { size });
+            let mut limits = Limits::default();
+            limits.insns = case.limit.unwrap_or(limits.insns);
+            writeln!(text, "== {}", case.name).unwrap();
+            for level in [LogLevel::Path, LogLevel::Every] {
+                let mut log = Vec::new();
+                let logged = verify_logged(&case.program, entry, limits, level, &mut log).unwrap();
+                let silent = verify(&case.program, entry, limits);
+                let work = |verdict: Result<Verified, _>| verdict.map(|verified| verified.stats().clone());
+                assert_eq!(work(logged), work(silent), "{}", case.name);
+                writeln!(text, "-- {level:?}\n{}", String::from_utf8(log).unwrap()).unwrap();
+            }
+        }
+        let path = format!("{path}.log");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, text).unwrap();
+            continue;
+        }
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        let differs = text.lines().zip(known.lines()).find(|(now, known)| now != known);
+        assert!(text == known, "{path}: {differs:#?}; BLESS=1 cargo test -p fuse-bpf-vm --test corpus");
+    }
+}
+
+/// Attempts to prove all rounds of a loop at once are told of, those in vain too. How many there are may change.
+#[test]
+fn logs_tell_of_attempts() {
+    let log = |body: &str| {
+        let case = cases("attempts", &format!("== one memory 8\n{body}")).remove(0);
+        let (entry, mut log) = (Entry::Memory { size: 8 }, Vec::new());
+        let level = LogLevel::Every;
+        verify_logged(&case.program, entry, Limits::default(), level, &mut log).unwrap().unwrap();
+        String::from_utf8(log).unwrap()
+    };
+    let proved = log("
+        r3 = *(u64 *)(r1 +0)
+        r2 = 0
+        r0 = 0
+        more: r2 += 1
+        if r2 == 9 goto on
+        r0 = 1
+        on: if r2 > 50000 goto out
+        if r2 < r3 goto more
+        out: r0 = 0
+        exit
+    ");
+    assert!(proved.contains("\n3: one state for all rounds: R2=scalar("), "{proved}");
+    assert!(proved.contains("\n3: safe, for all rounds\n") && !proved.contains("instead"), "{proved}");
+    let in_vain = log("
+        r2 = *(u32 *)(r1 +0)
+        r6 = 0
+        more: w2 >>= 1
+        if r2 == 0 goto out
+        r6 += 1
+        r0 = 1
+        goto more
+        out: r0 = 0
+        r3 = r10
+        r3 += -32
+        r3 += r6
+        *(u8 *)(r3 +0) = 1
+        exit
+    ");
+    assert!(in_vain.contains("\n2: one state for all rounds: R2="), "{in_vain}");
+    assert!(in_vain.contains("\n2: rounds are walked instead\n\n2: R2="), "{in_vain}");
 }

@@ -1,17 +1,17 @@
 //! `fuse-bpf verify`.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::{ArgType, Rejection, Trial, Unproved, Verified};
+use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Trial, Unproved, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Answer, listing, rejection};
+use crate::{Answer, rejection};
 
 /// Judge every program of filter objects
 ///
@@ -24,8 +24,8 @@ pub(crate) struct VerifyCommand {
     /// The filter objects
     #[arg(value_name = "OBJ", required = true, value_hint = ValueHint::FilePath)]
     objects: Vec<PathBuf>,
-    /// How to tell of each program: 0 as compilers do, 1 as the kernel's verifier does, 2 with the whole program
-    /// as instructions, too
+    /// How to tell of each program: 0 as compilers do, 1 as the kernel's verifier does, with the branches on the way
+    /// to what it refuses, 2 with each instruction it walks and the registers and stack that changes, too
     #[arg(long, value_name = "LEVEL", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     log: u8,
     /// Show how much work each program was
@@ -47,6 +47,7 @@ Examples:
 
 /// A program that was judged.
 struct Judged {
+    place: String,
     object: String,
     trial: Trial,
     outcome: Result<Verified, Box<Rejection>>,
@@ -56,15 +57,15 @@ struct Judged {
 impl VerifyCommand {
     pub(crate) fn execute(self) -> anyhow::Result<Answer> {
         let old = self.compare.as_deref().map(Old::read).transpose()?;
-        let (judged, unusable) = self.judge();
-        let mut out = std::io::stdout().lock();
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let (judged, unusable) = self.judge(&mut out)?;
         if self.json {
             let programs: Vec<Value> = judged.iter().map(Judged::document).collect();
             let document = json!({ "version": 1, "programs": programs });
             writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
         } else if let Some(old) = old {
             compare(&mut out, &old, &judged)?;
-        } else {
+        } else if self.level().is_none() {
             self.print(&mut out, &judged)?;
         }
         out.flush()?;
@@ -82,8 +83,16 @@ impl VerifyCommand {
         Ok(if judged.iter().all(|judged| judged.outcome.is_ok()) { Answer::Yes } else { Answer::No })
     }
 
-    /// Judges every program; of objects that cannot be loaded, says why.
-    fn judge(&self) -> (Vec<Judged>, Vec<anyhow::Error>) {
+    fn level(&self) -> Option<LogLevel> {
+        match self.log {
+            0 => None,
+            1 => Some(LogLevel::Path),
+            _ => Some(LogLevel::Every),
+        }
+    }
+
+    /// Judges every program, with its log if there is to be one; of objects that cannot be loaded, says why.
+    fn judge(&self, out: &mut impl Write) -> std::io::Result<(Vec<Judged>, Vec<anyhow::Error>)> {
         let mut unusable = Vec::new();
         let mut waiting = Vec::new();
         for path in &self.objects {
@@ -95,42 +104,47 @@ impl VerifyCommand {
                 Err(error) => unusable.push(error.into()),
             }
         }
-        let progress = Progress { total: waiting.len(), shown: std::io::stderr().is_terminal() };
-        let judged = waiting
-            .into_iter()
-            .enumerate()
-            .map(|(done, (object, trial))| {
-                progress.show(done, &object, &trial);
-                let start = Instant::now();
-                let outcome = trial.judge();
-                Judged { object, trial, outcome, time: start.elapsed() }
-            })
-            .collect();
+        let level = self.level();
+        let shown = level.is_none() && std::io::stderr().is_terminal();
+        let progress = Progress { total: waiting.len(), shown };
+        let mut judged = Vec::new();
+        for (object, trial) in waiting {
+            progress.show(judged.len(), &object, &trial);
+            let place = place(&object, &trial);
+            if level.is_some() {
+                writeln!(out, "{place}:")?;
+            }
+            let start = Instant::now();
+            let outcome = match level {
+                Some(level) => trial.judge_logged(level, out)?,
+                None => trial.judge(),
+            };
+            let done = Judged { place, object, trial, outcome, time: start.elapsed() };
+            if level.is_some() {
+                self.verdict(out, &done)?;
+                writeln!(out)?;
+            }
+            judged.push(done);
+        }
         progress.clear();
-        (judged, unusable)
+        Ok((judged, unusable))
+    }
+
+    fn verdict(&self, out: &mut impl Write, judged: &Judged) -> std::io::Result<()> {
+        write!(out, "{}  {}", judged.verdict(), judged.place)?;
+        if self.stats {
+            write!(out, ": {}", judged.stats())?;
+        }
+        writeln!(out)
     }
 
     fn print(&self, out: &mut impl Write, judged: &[Judged]) -> std::io::Result<()> {
         for judged in judged {
-            let verdict = judged.verdict();
-            write!(out, "{verdict}  {}", judged.place())?;
-            if self.stats {
-                write!(out, ": {}", judged.stats())?;
-            }
-            writeln!(out)?;
-            if self.log == 2 {
-                listing::xlated(out, &judged.trial)?;
-            }
-            if self.log > 0 {
-                write!(out, "{}", rejection::log(&judged.outcome))?;
-            }
-        }
-        if self.log > 0 {
-            return Ok(());
+            self.verdict(out, judged)?;
         }
         for judged in judged {
             if let Err(why) = &judged.outcome {
-                let context = format!("{} of {}", why.program, judged.set());
+                let context = format!("{} of {}:{}", why.program, judged.object, judged.trial.set);
                 write!(out, "\n{}", rejection::human(why, &context))?;
             }
         }
@@ -138,25 +152,20 @@ impl VerifyCommand {
     }
 }
 
+/// Where a program is, as other commands take it, with its name where the member does not tell.
+fn place(object: &str, trial: &Trial) -> String {
+    let Trial { set, member, program, tail, .. } = trial;
+    let name = match (tail, program.name == *member) {
+        (true, _) => format!(" ({}, by a tail call)", program.name),
+        (false, true) => String::new(),
+        (false, false) => format!(" ({})", program.name),
+    };
+    format!("{object}:{set} {member}{name}")
+}
+
 impl Judged {
     fn verdict(&self) -> &'static str {
         if self.outcome.is_ok() { "accepted" } else { "rejected" }
-    }
-
-    /// `OBJ:SET`, as other commands take it.
-    fn set(&self) -> String {
-        format!("{}:{}", self.object, self.trial.set)
-    }
-
-    /// Where the program is, with its name where the member does not tell.
-    fn place(&self) -> String {
-        let Trial { member, program, tail, .. } = &self.trial;
-        let name = match (tail, program.name == *member) {
-            (true, _) => format!(" ({}, by a tail call)", program.name),
-            (false, true) => String::new(),
-            (false, false) => format!(" ({})", program.name),
-        };
-        format!("{} {member}{name}", self.set())
     }
 
     fn key(&self) -> [String; 4] {
@@ -322,7 +331,7 @@ fn compare(out: &mut impl Write, old: &Old, judged: &[Judged]) -> std::io::Resul
             Some(_) => continue,
         };
         let reason = new.outcome.as_ref().err().map_or(String::new(), |why| format!(": {}", why.rule));
-        writeln!(out, "{}: {change}{reason}", new.place())?;
+        writeln!(out, "{}: {change}{reason}", new.place)?;
         changed += 1;
     }
     // Of objects that were not asked about now, nothing is known.

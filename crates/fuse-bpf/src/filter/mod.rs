@@ -25,7 +25,7 @@ pub use contract::Stage;
 pub use fuse_bpf_vm::contract::ArgType;
 pub use fuse_bpf_vm::jit::Compiled;
 pub use fuse_bpf_vm::program::SourceLine;
-pub use fuse_bpf_vm::verify::{Branch, Rejection, Rule, Verified};
+pub use fuse_bpf_vm::verify::{Branch, LogLevel, Rejection, Rule, Verified};
 pub use proof::{Trial, Unproved};
 pub use runnable::{Jit, LoadOptions, Runnable};
 

@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use fuse_bpf_vm::jit::Compiled;
 use fuse_bpf_vm::link::{self, Module};
 use fuse_bpf_vm::maps::{Map, MapKind};
 use fuse_bpf_vm::program::Program;
-use fuse_bpf_vm::verify::{self, Limits, Rejection, Verified};
+use fuse_bpf_vm::verify::{self, Limits, LogLevel, Rejection, Verified};
 
 use super::{
     FilterError, FilterObject, FilterSet, LoadOptions, NAME_MAX, Registered, Runnable, contract, kconfig,
@@ -54,8 +55,25 @@ impl Trial {
     ///
     /// The first rule that is broken on some path.
     pub fn judge(&self) -> Result<Verified, Box<Rejection>> {
-        let args: Vec<ArgType> = self.arguments.iter().map(|(arg, _)| arg.clone()).collect();
-        verify::verify(&self.program, verify::Entry::Context(&args), Limits::default())
+        verify::verify(&self.program, verify::Entry::Context(&self.types()), Limits::default())
+    }
+
+    /// As [`Trial::judge`], with a log of it in the form of the kernel's, written while it goes on.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be written. The verdict is in the result.
+    pub fn judge_logged(
+        &self,
+        level: LogLevel,
+        sink: &mut dyn io::Write,
+    ) -> io::Result<Result<Verified, Box<Rejection>>> {
+        let args = self.types();
+        verify::verify_logged(&self.program, verify::Entry::Context(&args), Limits::default(), level, sink)
+    }
+
+    fn types(&self) -> Vec<ArgType> {
+        self.arguments.iter().map(|(arg, _)| arg.clone()).collect()
     }
 
     /// The program's instructions as text, by slot.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 mod compile;
 mod entry;
-#[path = "../shared/filters.rs"]
 mod filters;
 #[path = "../../tests/exec/kernel.rs"]
 #[allow(dead_code, reason = "shared with tests")]

@@ -5,9 +5,11 @@
 //!
 //! Facts are few. One is forgotten when nothing is left that it could tell of.
 
+use std::fmt;
+
 use super::marks::Marks;
 use super::num::{Cond, Num};
-use super::scalar::{Number, Op};
+use super::scalar::{Logged, Number, Op};
 use super::state::{Half, Id, Kind, Scalar, Slot, State, Value};
 use super::walk::Walker;
 
@@ -90,6 +92,34 @@ impl Fact {
             (Relation::Sum, 2) => c.intersect(&Number::apply(Op::Add, a, b)),
             (Relation::Quotient, 0) => a.intersect(&Number::apply(Op::Div, b, c)),
             _ => None,
+        }
+    }
+}
+
+/// A number of a fact: by its name, or as it is.
+struct Term<'a>(&'a Scalar);
+
+impl fmt::Display for Term<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Term(scalar) = self;
+        match (scalar.id, scalar.value(), scalar.delta as i64) {
+            (0, value, _) => Logged::Unsigned(value.unwrap_or(0)).fmt(f),
+            (id, _, 0) => write!(f, "#{id}"),
+            (id, _, delta) => write!(f, "(#{id}{delta:+})"),
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    /// An equation or inequality of numbers, which are `#` and their id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c] = self.terms.each_ref().map(Term);
+        match self.relation {
+            Relation::AtMost => write!(f, "{a}<={b}"),
+            Relation::Below => write!(f, "{a}<{b}"),
+            Relation::Sum => write!(f, "{a}+{b}={c}"),
+            Relation::Quotient => write!(f, "{a}={b}/{c}"),
+            Relation::Multiple => write!(f, "{a}={b}-{b}%{c}"),
         }
     }
 }

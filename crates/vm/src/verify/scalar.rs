@@ -1,5 +1,7 @@
 //! What is known of a register that holds a number: of all its bits and of its lower half.
 
+use std::fmt;
+
 use super::num::{Cond, Num};
 
 /// A number of `W` bits and, refining each other, its lower `H` bits. Programs have 64 and 32.
@@ -226,6 +228,69 @@ impl<const W: u32, const H: u32> Wide<W, H> {
             }
         }
         Some((a.settle()?, b.settle()?))
+    }
+}
+
+/// A number in the kernel's log: decimal where it is small, as if it were signed if it may be negative.
+#[derive(Clone, Copy)]
+pub(super) enum Logged {
+    Signed(i64),
+    Unsigned(u64),
+}
+
+impl fmt::Display for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Logged::Signed(value) if i16::try_from(value).is_ok() => write!(f, "{value}"),
+            Logged::Unsigned(value) if u16::try_from(value).is_ok() => write!(f, "{value}"),
+            Logged::Signed(value) => write!(f, "{value:#x}"),
+            Logged::Unsigned(value) => write!(f, "{value:#x}"),
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    /// As in the kernel's log, what is known of a number that is not known: bounds that say something, those that are the
+    /// same together, then bits. Nothing for any number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Logged::{Signed, Unsigned};
+        let (full, low) = (&self.full, &self.low);
+        let (any, half) = (Num::<64>::ANY, Num::<32>::ANY);
+        let bounds = [
+            ("smin", Signed(full.smin), full.smin != any.smin),
+            ("smax", Signed(full.smax), full.smax != any.smax),
+            ("umin", Unsigned(full.umin), full.umin != any.umin),
+            ("umax", Unsigned(full.umax), full.umax != any.umax),
+            ("smin32", Signed(low.smin), low.smin != half.smin),
+            ("smax32", Signed(low.smax), low.smax != half.smax),
+            ("umin32", Unsigned(low.umin), low.umin != half.umin),
+            ("umax32", Unsigned(low.umax), low.umax != half.umax),
+        ];
+        // The same number has the same text, but for negative ones, which are not the same as any unsigned.
+        let same = |a: Logged, b: Logged| match (a, b) {
+            (Signed(a), Signed(b)) => a == b,
+            (Unsigned(a), Unsigned(b)) => a == b,
+            (Signed(a), Unsigned(b)) | (Unsigned(b), Signed(a)) => u64::try_from(a) == Ok(b),
+        };
+        let mut before = "";
+        for (index, &(name, value, says)) in bounds.iter().enumerate() {
+            // Least bounds and greatest ones take turns.
+            let kind = |other: usize| other % 2 == index % 2;
+            let equal = |other: &usize| bounds[*other].2 && kind(*other) && same(bounds[*other].1, value);
+            if !says || (0..index).any(|other| equal(&other)) {
+                continue;
+            }
+            write!(f, "{before}{name}=")?;
+            for other in (index + 1..bounds.len()).filter(equal) {
+                write!(f, "{}=", bounds[other].0)?;
+            }
+            write!(f, "{value}")?;
+            before = ",";
+        }
+        if full.bits != any.bits {
+            write!(f, "{before}var_off={}", full.bits)?;
+        }
+        Ok(())
     }
 }
 

@@ -218,3 +218,23 @@ fn operations_on_halves_hold_every_concrete_result() {
         }
     }
 }
+
+#[test]
+fn numbers_are_shown_as_the_kernel_does() {
+    let show = |num: Num<64>| Number::from_full(num).to_string();
+    assert_eq!(Number::ANY.to_string(), "");
+    assert_eq!(
+        show(Num::unsigned_range(0, 255)),
+        "smin=smin32=0,smax=umax=smax32=umax32=255,var_off=(0x0; 0xff)"
+    );
+    // Decimal as long as it fits into 16 bits.
+    assert_eq!(show(Num::signed_range(-32768, 65536)), "smin=smin32=-32768,smax=smax32=0x10000");
+    assert_eq!(
+        show(Num::signed_range(-65536, -1)),
+        "smin=smin32=0xffffffffffff0000,smax=smax32=-1,umin=0xffffffffffff0000,umin32=0xffff0000,\
+         var_off=(0xffffffffffff0000; 0xffff)"
+    );
+    assert_eq!(show(Num::unsigned_range(1, u64::MAX)), "umin=1");
+    let odd = Num { bits: Tnum { value: 1, mask: !1 }, ..Num::ANY };
+    assert!(Number::from_full(odd).to_string().ends_with(",var_off=(0x1; 0xfffffffffffffffe)"));
+}

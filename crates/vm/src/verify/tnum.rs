@@ -3,6 +3,8 @@
 //! The algorithms are those of the literature on the abstract domain of the Linux verifier (Vishwanathan and others,
 //! "Sound, Precise, and Fast Abstract Interpretation with Tristate Numbers", CGO 2022).
 
+use std::fmt;
+
 /// The numbers that agree with `value` in all bits that are not in `mask`. No bit is in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tnum {
@@ -146,5 +148,12 @@ impl Tnum {
     /// Only the bits of `width`.
     pub(super) const fn cut(self, width: u64) -> Tnum {
         Tnum { value: self.value & width, mask: self.mask & width }
+    }
+}
+
+impl fmt::Display for Tnum {
+    /// As in the kernel's log: what is known, and which bits are not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:#x}; {:#x})", self.value, self.mask)
     }
 }

@@ -35,7 +35,8 @@ use super::marks::Marks;
 use super::state::{
     Entered, Entry, Half, Id, Kind, MapRef, Pointer, REGS, SLOTS, Scalar, Slot, State, Value,
 };
-use super::{Entry as Start, Limits, Rejection, Verified};
+use super::watch::Watch;
+use super::{Entry as Start, Limits, Rejection, Rule, Verified};
 use crate::insn::{Insn, op};
 use crate::interp::{Moment, Observer};
 use crate::program::Program;
@@ -47,26 +48,31 @@ const MOST_FOLLOWED: u64 = 5000;
 
 /// Collects states while they are walked.
 #[derive(Debug, Default)]
-pub(super) struct Recorder {
+struct Recorder {
     /// Each with the one before it.
     states: Vec<(Option<usize>, State)>,
     /// Paths that were cut off: after which state, and in favour of which.
     cuts: Vec<(Option<usize>, usize)>,
     /// The states of checkpoints.
     points: Vec<usize>,
+    /// Attempts in progress.
+    attempts: Vec<Before>,
     overflown: bool,
 }
 
 /// Where an attempt started.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Before {
+struct Before {
     states: usize,
     cuts: usize,
 }
 
-impl Recorder {
-    /// A state is walked.
-    pub(super) fn walked(&mut self, state: &mut State) {
+impl Watch for Recorder {
+    fn keeps_nodes(&self) -> bool {
+        true
+    }
+
+    fn before(&mut self, state: &mut State, _: &Marks) {
         if self.states.len() == MOST_STATES {
             self.overflown = true;
             return;
@@ -84,22 +90,24 @@ impl Recorder {
         state.walked = Some(index);
     }
 
-    /// A path ends in favour of a checkpoint.
-    pub(super) fn cut(&mut self, state: &State, point: u32) {
+    fn covered(&mut self, state: &State, point: u32) {
         let to = self.points.get(point as usize).copied().unwrap_or(0);
         self.cuts.push((state.walked, to));
     }
 
-    pub(super) fn before(&self) -> Before {
-        Before { states: self.states.len(), cuts: self.cuts.len() }
+    fn tries(&mut self) {
+        self.attempts.push(Before { states: self.states.len(), cuts: self.cuts.len() });
     }
 
-    /// An attempt failed: what it walked was never proved.
-    pub(super) fn undo(&mut self, before: Before) {
-        self.states.truncate(before.states);
-        self.cuts.truncate(before.cuts);
+    fn tried(&mut self, _: &State, failed: Option<&Rule>, _: &Marks) {
+        if let (Some(before), Some(_)) = (self.attempts.pop(), failed) {
+            self.states.truncate(before.states);
+            self.cuts.truncate(before.cuts);
+        }
     }
+}
 
+impl Recorder {
     fn finish(self, marks: Marks, memory: bool) -> Option<Trace> {
         if self.overflown {
             return None;
@@ -151,12 +159,13 @@ pub fn verify_traced(
     limits: Limits,
 ) -> Result<(Verified, Option<Trace>), Box<Rejection>> {
     let memory = matches!(entry, Start::Memory { .. });
+    let mut recorder = Recorder::default();
     let mut walker = super::walk::Walker::new(program, entry, limits);
-    walker.recorder = Some(Box::default());
+    walker.watch = Some(&mut recorder);
     let longest = walker.walk()?;
-    let recorder = walker.recorder.take().unwrap_or_default();
-    let trace = recorder.finish(std::mem::take(&mut walker.marks), memory);
-    Ok((super::verified(walker, longest), trace))
+    let marks = std::mem::take(&mut walker.marks);
+    let verified = super::verified(walker, longest);
+    Ok((verified, recorder.finish(marks, memory)))
 }
 
 /// Something a state says that is not so.

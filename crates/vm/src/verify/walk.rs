@@ -7,6 +7,7 @@ use super::join::{thresholds, widened};
 use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
 use super::state::{Entered, Frame, Half, Id, Kind, Pointer, Scalar, Slot, State, Value};
+use super::watch::Watch;
 use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
 use crate::program::Program;
@@ -111,8 +112,8 @@ pub(super) struct Walker<'p> {
     attempt_end: u64,
     /// For comparisons.
     ids: Ids,
-    /// Who is told of every state, in tests.
-    pub(super) recorder: Option<Box<super::trace::Recorder>>,
+    /// Who is shown all of it, if anybody.
+    pub(super) watch: Option<&'p mut (dyn Watch + 'p)>,
 }
 
 impl<'p> Walker<'p> {
@@ -144,7 +145,7 @@ impl<'p> Walker<'p> {
             attempt_start: 0,
             attempt_end: u64::MAX,
             ids: Ids::default(),
-            recorder: None,
+            watch: None,
         }
     }
 
@@ -195,8 +196,12 @@ impl<'p> Walker<'p> {
 
     /// Follows one path to its end.
     fn follow(&mut self, state: &mut State) -> Result<(), Box<Rule>> {
+        if let Some(watch) = &mut self.watch {
+            let branch = self.branches.get(state.branch as usize).map(|taken| (taken.slot >> 1) as usize);
+            watch.takes_up(state, branch, &self.marks);
+        }
         loop {
-            if self.marks.is_full() && self.recorder.is_none() {
+            if self.marks.is_full() && self.watch.as_ref().is_none_or(|watch| !watch.keeps_nodes()) {
                 self.collect(state);
             }
             let pc = state.pc;
@@ -213,12 +218,16 @@ impl<'p> Walker<'p> {
                 return Err(Rule::TooComplex { processed: self.processed - 1 }.into());
             }
             self.reached[pc] = true;
-            if let Some(recorder) = &mut self.recorder {
-                recorder.walked(state);
+            if let Some(watch) = &mut self.watch {
+                watch.before(state, &self.marks);
             }
             state.insns += 1;
             state.since += 1;
-            if matches!(self.step(state, insn)?, Next::End) {
+            let ends = matches!(self.step(state, insn)?, Next::End);
+            if let Some(watch) = &mut self.watch {
+                watch.after(state, ends, &self.marks);
+            }
+            if ends {
                 self.end(state, 0, NOWHERE);
                 return Ok(());
             }
@@ -270,8 +279,8 @@ impl<'p> Walker<'p> {
                 (true, false) => oldest_open(&self.points, index),
             };
             self.inherit(position, state);
-            if let Some(recorder) = &mut self.recorder {
-                recorder.cut(state, index);
+            if let Some(watch) = &mut self.watch {
+                watch.covered(state, index);
             }
             self.end(state, longest, waits);
             return Ok(true);
@@ -310,34 +319,36 @@ impl<'p> Walker<'p> {
         let (joined, uses, calls) = (self.joined, self.uses.clone(), self.calls.clone());
         let (end, deepest, reached) = (self.attempt_end, self.deepest, self.reached.clone());
         let start = std::mem::replace(&mut self.attempt_start, points as u32);
-        let before = self.recorder.as_ref().map(|recorder| recorder.before());
+        if let Some(watch) = &mut self.watch {
+            watch.tries();
+        }
         self.attempts += 1;
         self.attempt_end = end.min(self.processed + self.limits.insns / 8);
         self.joined = true;
         // In place of the state: it ends where the state would have.
         self.checkpoint(&mut wide);
         self.todo.push(wide);
-        let mut proved = true;
+        let mut failed = None;
         while let Some(mut next) = self.todo.pop() {
-            if self.follow(&mut next).is_err() {
-                proved = false;
+            failed = self.follow(&mut next).err();
+            if failed.is_some() {
                 break;
             }
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.tried(state, failed.as_deref(), &self.marks);
         }
         self.attempts -= 1;
         self.attempt_start = start;
         self.attempt_end = end;
         self.todo = self.suspended.pop().unwrap_or_default();
         self.todo.pop();
-        if proved {
+        if failed.is_none() {
             self.rounds[state.pc] = (0, FIRST_ATTEMPT);
             return true;
         }
         // As if it had not been: no path of it has come back to an older checkpoint.
         self.points.truncate(points);
-        if let (Some(recorder), Some(before)) = (&mut self.recorder, before) {
-            recorder.undo(before);
-        }
         for list in &mut self.at {
             while let Some(last) = list.pop_if(|last| last.index as usize >= points) {
                 self.bytes -= last.size;
@@ -502,6 +513,9 @@ impl<'p> Walker<'p> {
         list.push(Seen { index, state: state.clone(), size, differed: None });
         self.age.push_back((state.pc as u32, index));
         self.forget_old();
+        if let Some(watch) = &mut self.watch {
+            watch.remembered(self.at[state.pc].len(), self.at.iter().map(Vec::len).sum());
+        }
         state.parent = index;
         (state.since, state.jumps) = (0, 0);
     }

@@ -1,4 +1,4 @@
-//! The filters in `bpf/`, as benchmarks of the machine load them: without the crate that knows FUSE.
+//! The filters in `bpf/`, loaded without the crate that knows FUSE: what they are given is as they declare it themselves.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
