@@ -130,7 +130,10 @@ impl Comparison<'_> {
                 // Known zeros must be zeros.
                 matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) && *zero != 0
             }
-            (Slot::Bytes(0), Slot::Halves(_)) => true,
+            (Slot::Bytes(zero), Slot::Halves(halves)) => zero & !(halves[0].zero | halves[1].zero << 4) == 0,
+            (Slot::Halves(halves), Slot::Bytes(zero)) => {
+                self.halves_cover(halves, parts, &Half::both(*zero), ids)
+            }
             (Slot::Full(value), Slot::Bytes(new)) => match **value {
                 Value::Scalar(_) if !self.counts(parts[0]) => true,
                 Value::Scalar(scalar) => {
@@ -139,14 +142,7 @@ impl Comparison<'_> {
                 _ => false,
             },
             (Slot::Full(a), Slot::Full(b)) => self.value_covers(a, parts[0], b, ids),
-            (Slot::Halves(a), Slot::Halves(b)) => {
-                a.iter().zip(parts).zip(b.iter()).all(|((a, node), b)| match (a, b) {
-                    (Half::Bytes(a), Half::Bytes(b)) => a & !b == 0,
-                    (Half::Bytes(0), Half::Scalar(_)) => true,
-                    (Half::Scalar(a), Half::Scalar(b)) => self.scalar_covers(a, node, b, ids),
-                    _ => false,
-                })
-            }
+            (Slot::Halves(a), Slot::Halves(b)) => self.halves_cover(a, parts, b, ids),
             (Slot::Dynptr { state: a, upper: x }, Slot::Dynptr { state: b, upper: y }) => {
                 a.kind == b.kind && x == y && ids.same(a.id, b.id) && ids.same(a.reference, b.reference)
             }
@@ -155,6 +151,23 @@ impl Comparison<'_> {
             }
             _ => false,
         }
+    }
+
+    fn halves_cover(self, old: &[Half; 2], parts: [Id; 2], new: &[Half; 2], ids: &mut Ids) -> bool {
+        old.iter().zip(parts).zip(new).all(|((old, node), new)| {
+            let number = match (&old.number, &new.number) {
+                (None, _) => true,
+                (Some(_), _) if !self.counts(node) => true,
+                (Some((a, len)), Some((b, other))) => len == other && self.scalar_covers(a, node, b, ids),
+                (Some((number, _)), None) => {
+                    old.held() & !new.zero == 0
+                        && number.num.contains(0)
+                        && number.id == 0
+                        && number.half == 0
+                }
+            };
+            number && old.zero & !new.zero == 0
+        })
     }
 
     fn value_covers(self, old: &Value, node: Id, new: &Value, ids: &mut Ids) -> bool {

@@ -10,7 +10,7 @@ use std::fmt;
 use super::marks::Marks;
 use super::num::{Cond, Num};
 use super::scalar::{Logged, Number, Op};
-use super::state::{Half, Id, Kind, Scalar, Slot, State, Value};
+use super::state::{Id, Kind, Scalar, Slot, State, Value};
 use super::walk::Walker;
 
 /// Facts remembered at once.
@@ -354,10 +354,9 @@ impl Walker<'_> {
             for entry in frame.entries() {
                 match entry.slot {
                     Slot::Full(value) => hold(name(value)),
-                    Slot::Halves(halves) => halves.iter().for_each(|half| match half {
-                        Half::Scalar(scalar) => hold(scalar.id),
-                        Half::Bytes(_) => {}
-                    }),
+                    Slot::Halves(halves) => {
+                        halves.iter().filter_map(|half| half.number).for_each(|(number, _)| hold(number.id));
+                    }
                     _ => {}
                 }
             }

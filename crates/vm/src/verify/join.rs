@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::num::Num;
 use super::scalar::Number;
-use super::state::{Entry, Frame, Half, Scalar, Slot, State, Value};
+use super::state::{Entry, Frame, Scalar, Slot, State, Value};
 use super::tnum::Tnum;
 use super::walk::Walker;
 use crate::insn::op;
@@ -83,19 +83,16 @@ fn widen_frame(walker: &Walker<'_>, old: &Frame, wide: &mut Frame) -> Option<()>
             (Slot::Halves(a), Slot::Halves(b)) => {
                 let mut halves = entry.halves().unwrap_or(**b);
                 for (a, b) in a.iter().zip(&mut halves) {
-                    *b = match (a, *b) {
-                        (Half::Scalar(a), Half::Scalar(b)) => {
-                            let wide = widen(walker, a, &b);
-                            let fits = wide.num.full.umax <= u64::from(u32::MAX);
-                            if fits {
-                                Half::Scalar(wide)
-                            } else {
-                                Half::Scalar(Scalar { node: b.node, ..Scalar::of_bytes(4) })
-                            }
+                    b.number = match (&a.number, &b.number) {
+                        (Some((a, len)), Some((b, other))) if len == other => {
+                            let wide = widen(walker, a, b);
+                            let any = Scalar::of_bytes(usize::from(*len));
+                            let fits = any.num.includes(&wide.num);
+                            Some((if fits { wide } else { Scalar { node: b.node, ..any } }, *len))
                         }
-                        (Half::Bytes(a), Half::Bytes(b)) => Half::Bytes(a & b),
-                        _ => Half::Bytes(0),
+                        _ => None,
                     };
+                    b.zero &= a.zero;
                 }
                 Slot::Halves(Rc::new(halves))
             }

@@ -265,32 +265,27 @@ impl<'p> Walker<'p> {
 
     /// Some bytes of a slot with two halves, where they are known.
     fn load_halves(&mut self, halves: &[Half; 2], at: usize, bytes: usize) -> Option<Scalar> {
-        let zeros = |zero: u8, at: usize| {
-            let mask = (((1u16 << bytes) - 1) << at) as u8;
-            (zero & mask == mask).then_some(Scalar::constant(0))
-        };
         if bytes == 8 {
-            return match *halves {
-                [Half::Scalar(a), Half::Scalar(b)] => {
-                    let (low, high) = (a.value()?, b.value()?);
-                    let node = self.marks.join(a.node, b.node);
+            let [low, high] = [halves[0].whole()?, halves[1].whole()?];
+            let node = self.marks.join(low.node, high.node);
+            return match (low.value(), high.value()?) {
+                (_, 0) => Some(Scalar { node, ..low }),
+                (Some(low), high) => {
                     Some(Scalar { node, ..Scalar::constant(high << 32 | low & 0xffff_ffff) })
                 }
-                [Half::Scalar(low), Half::Bytes(0x0f)] => Some(low),
-                [Half::Bytes(0x0f), Half::Scalar(high)] => {
-                    Some(Scalar { node: high.node, ..Scalar::constant(high.value()? << 32) })
-                }
-                [Half::Bytes(0x0f), Half::Bytes(0x0f)] => Some(Scalar::constant(0)),
                 _ => None,
             };
         }
-        if at % 4 + bytes > 4 {
+        let (half, at) = (&halves[at / 4], at % 4);
+        if at + bytes > 4 {
             return None;
         }
-        match &halves[at / 4] {
-            Half::Scalar(scalar) if bytes == 4 => Some(*scalar),
-            Half::Scalar(scalar) => Some(part(scalar, at % 4, bytes, at.is_multiple_of(4))),
-            Half::Bytes(zero) => zeros(*zero, at % 4),
+        let wanted = (((1u16 << bytes) - 1) << at) as u8;
+        match half.number {
+            Some((number, len)) if at + bytes <= len.into() => Some(part(&number, at, bytes, at == 0)),
+            // The bytes above it are 0.
+            Some((number, _)) if at == 0 && wanted & !(half.held() | half.zero) == 0 => Some(number),
+            _ => (wanted & !half.zero == 0).then_some(Scalar::constant(0)),
         }
     }
 
@@ -366,35 +361,36 @@ impl<'p> Walker<'p> {
         let frame = state.frame_mut(usize::from(depth));
         match value {
             _ if bytes == 8 => frame.write(index, Slot::Full(Rc::new(value))),
-            Value::Scalar(scalar) if bytes == 4 && at.is_multiple_of(4) => {
-                let stored = if scalar.num.full.umax <= u64::from(u32::MAX) {
-                    scalar
-                } else {
-                    Scalar::with_half_of(scalar.num.truncate(), &scalar)
-                };
-                let entry = frame.entry(index).unwrap_or(Entry::ZERO);
-                let mut halves = match (entry.halves(), entry.slot) {
-                    (Some(halves), _) => halves,
-                    (_, Slot::Bytes(zero)) => [Half::Bytes(zero & 0x0f), Half::Bytes(zero >> 4)],
-                    _ => [Half::Bytes(0); 2],
-                };
-                halves[at / 4] = Half::Scalar(stored);
-                frame.replace(index, Slot::Halves(Rc::new(halves)));
-            }
-            Value::Scalar(scalar) if scalar.value() == Some(0) => {
+            Value::Scalar(_) if zero && bytes < 4 => {
                 let written = (((1u16 << bytes) - 1) << at) as u8;
                 let entry = frame.entry(index).unwrap_or(Entry::ZERO);
                 if let Slot::Bytes(bits) = entry.slot {
                     let bits = bits | written;
                     frame.replace(index, Slot::Bytes(bits));
                 } else if let Some(mut halves) = entry.halves() {
-                    for (half, written) in halves.iter_mut().zip([written & 0x0f, written >> 4]) {
-                        if let Half::Bytes(bits) = half {
-                            *bits |= written;
-                        }
-                    }
+                    halves[0].zero |= written & 0x0f;
+                    halves[1].zero |= written >> 4;
                     frame.replace(index, Slot::Halves(Rc::new(halves)));
                 }
+            }
+            Value::Scalar(scalar) if at.is_multiple_of(4) => {
+                let stored = if holds(&scalar, bytes) {
+                    scalar
+                } else if bytes == 4 {
+                    Scalar::with_half_of(scalar.num.truncate(), &scalar)
+                } else {
+                    Scalar { node: scalar.node, ..Scalar::new(scalar.num.zero_extend(bytes as u32 * 8)) }
+                };
+                let entry = frame.entry(index).unwrap_or(Entry::ZERO);
+                let mut halves = match (entry.halves(), entry.slot) {
+                    (Some(halves), _) => halves,
+                    (_, Slot::Bytes(zero)) => Half::both(*zero),
+                    _ => Half::both(0),
+                };
+                let half = &mut halves[at / 4];
+                half.number = Some((stored, bytes as u8));
+                half.zero &= !half.held();
+                frame.replace(index, Slot::Halves(Rc::new(halves)));
             }
             _ => {}
         }
@@ -441,17 +437,18 @@ impl<'p> Walker<'p> {
                 (Some(Value::Pointer(_)), ..) => return Err(Rule::PartOfPointer { off: start }.into()),
                 (Some(Value::Scalar(scalar)), ..) => match bytes_of(&scalar, written, 0xff) {
                     0 if written & 0x0f == 0 => {
-                        Slot::Halves(Rc::new([Half::Scalar(part(&scalar, 0, 4, true)), Half::Bytes(0)]))
+                        Slot::Halves(Rc::new([Half::of(part(&scalar, 0, 4, true)), Half::bytes(0)]))
                     }
                     zero => Slot::Bytes(zero),
                 },
                 (_, Some(mut halves), _) => {
                     for (half, written) in halves.iter_mut().zip([written & 0x0f, written >> 4]) {
-                        *half = match half {
-                            Half::Scalar(scalar) if written == 0 => Half::Scalar(*scalar),
-                            Half::Scalar(scalar) => Half::Bytes(bytes_of(scalar, written, 0x0f)),
-                            Half::Bytes(zero) => Half::Bytes(*zero & !written),
-                        };
+                        half.zero &= !written;
+                        if half.held() & written != 0
+                            && let Some((number, len)) = half.number.take()
+                        {
+                            half.zero |= bytes_of(&number, written, (1 << len) - 1);
+                        }
                     }
                     Slot::Halves(Rc::new(halves))
                 }
@@ -600,23 +597,21 @@ pub(super) fn zeros_of(frame: &Frame, index: usize) -> u8 {
         Some(Slot::Full(value)) if matches!(**value, Value::Scalar(scalar) if scalar.value() == Some(0)) => {
             0xff
         }
-        Some(Slot::Halves(halves)) => {
-            let zero = |half: Half| match half {
-                Half::Bytes(zero) => zero,
-                Half::Scalar(_) => 0,
-            };
-            zero(halves[0]) & 0x0f | zero(halves[1]) << 4
-        }
+        Some(Slot::Halves(halves)) => halves[0].zero | halves[1].zero << 4,
         Some(_) => 0,
     }
+}
+
+/// Whether so many bytes hold all of a number.
+pub(super) fn holds(scalar: &Scalar, bytes: usize) -> bool {
+    scalar.num.full.umax <= Num::<64>::MASK >> (64 - bytes as u32 * 8)
 }
 
 /// Some bytes of a number that was spilled. `low`: they are its lowest.
 fn part(scalar: &Scalar, at: usize, bytes: usize, low: bool) -> Scalar {
     let by = Number::constant(at as u64 * 8);
     let num = Number::apply(super::scalar::Op::Rsh, &scalar.num, &by).zero_extend(bytes as u32 * 8);
-    let fits = low && scalar.num.full.umax <= Num::<64>::MASK >> (64 - bytes as u32 * 8);
-    if fits {
+    if low && holds(scalar, bytes) {
         return *scalar;
     }
     if low && bytes == 4 {

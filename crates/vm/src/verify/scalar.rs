@@ -173,7 +173,9 @@ impl<const W: u32, const H: u32> Wide<W, H> {
 
     /// An operation on all bits.
     pub(super) fn apply(op: Op, a: &Self, b: &Self) -> Self {
-        if matches!(op, Op::Add | Op::Sub) && b.value() == Some(0) {
+        // With 0, these leave the number as it is.
+        let leaves = matches!(op, Op::Add | Op::Sub | Op::Or | Op::Xor | Op::Lsh | Op::Rsh | Op::Arsh);
+        if leaves && b.value() == Some(0) {
             return *a;
         }
         let full = op.apply(&a.full, &b.full);

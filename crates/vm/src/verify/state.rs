@@ -210,7 +210,7 @@ pub(super) enum Slot {
     Bytes(u8),
     /// A register.
     Full(Rc<Value>),
-    /// Two numbers of 32 bits, or bytes as above.
+    /// Two times four bytes.
     Halves(Rc<[Half; 2]>),
     /// The lower or upper half of a dynptr.
     Dynptr { state: DynptrState, upper: bool },
@@ -218,26 +218,49 @@ pub(super) enum Slot {
     Iter { reference: Id, active: bool },
 }
 
-/// Four bytes of stack.
+/// Four bytes of stack: a number in the lowest of them, or none, and which of the others are 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "boxed where it is kept")]
-pub(super) enum Half {
-    /// Bytes that are 0 where the bit is set.
-    Bytes(u8),
-    Scalar(Scalar),
+pub(super) struct Half {
+    /// The number, which its bytes can hold, and how many these are: 1, 2 or 4.
+    pub(super) number: Option<(Scalar, u8)>,
+    /// The other bytes that are 0, a bit each.
+    pub(super) zero: u8,
 }
 
 impl Half {
+    /// Bytes of which those are 0 whose bit is set.
+    pub(super) fn bytes(zero: u8) -> Half {
+        Half { number: None, zero: zero & 0x0f }
+    }
+
+    /// Bytes of a slot that hold no number.
+    pub(super) fn both(zero: u8) -> [Half; 2] {
+        [Half::bytes(zero), Half::bytes(zero >> 4)]
+    }
+
+    /// Four bytes that hold a number.
+    pub(super) fn of(number: Scalar) -> Half {
+        Half { number: Some((number, 4)), zero: 0 }
+    }
+
+    /// The bytes the number is in, a bit each.
+    pub(super) fn held(&self) -> u8 {
+        self.number.map_or(0, |(_, len)| (1 << len) - 1)
+    }
+
+    /// The number all four bytes are, if that is known.
+    pub(super) fn whole(&self) -> Option<Scalar> {
+        let known = self.held() | self.zero == 0x0f;
+        known.then(|| self.number.map_or(Scalar::constant(0), |(number, _)| number))
+    }
+
     fn node(&self) -> Id {
-        match self {
-            Half::Scalar(scalar) => scalar.node,
-            Half::Bytes(_) => 0,
-        }
+        self.number.map_or(0, |(number, _)| number.node)
     }
 
     fn with_node(mut self, node: Id) -> Half {
-        if let Half::Scalar(scalar) = &mut self {
-            scalar.node = node;
+        if let Some((number, _)) = &mut self.number {
+            number.node = node;
         }
         self
     }
@@ -406,7 +429,7 @@ impl Frame {
                 Slot::Full(value) if value.is_told() => nodes.parts[0] = boundary(nodes.parts[0]),
                 Slot::Halves(halves) => {
                     for (half, node) in halves.iter().zip(&mut nodes.parts) {
-                        if matches!(half, Half::Scalar(_)) {
+                        if half.number.is_some() {
                             *node = boundary(*node);
                         }
                     }
@@ -514,7 +537,7 @@ impl State {
             let spilled = |slot: &Slot| match slot {
                 Slot::Full(value) => in_register(value),
                 Slot::Halves(halves) => {
-                    halves.iter().any(|half| matches!(half, Half::Scalar(scalar) if wanted(scalar)))
+                    halves.iter().any(|half| matches!(&half.number, Some((scalar, _)) if wanted(scalar)))
                 }
                 _ => false,
             };
@@ -543,7 +566,7 @@ impl State {
                     slot = Some(Slot::Full(Rc::new(value)));
                 } else if let Some(mut halves) = entry.halves() {
                     for half in &mut halves {
-                        if let Half::Scalar(scalar) = half
+                        if let Some((scalar, _)) = &mut half.number
                             && wanted(scalar)
                         {
                             does(scalar, false);

@@ -1,5 +1,6 @@
 //! What one instruction does to a state.
 
+use super::memory::holds;
 use super::num::{Cond, Num};
 use super::reject::Rule;
 use super::scalar::{Number, Op};
@@ -8,7 +9,7 @@ use super::tnum::Tnum;
 use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
-use crate::mem::{Access, Width};
+use crate::mem::Access;
 use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
@@ -37,7 +38,9 @@ impl Walker<'_> {
             op::STX if insn.code & 0xe0 == op::MEM => {
                 let spills =
                     matches!(state.reg(insn.dst), Value::Pointer(Pointer { kind: Kind::Stack(_), .. }));
-                if spills && matches!(insn.width(), Width::W | Width::DW) {
+                let width = insn.width();
+                let copies = |value| matches!(value, Value::Scalar(number) if width.bytes() >= 4 || holds(&number, width.bytes()));
+                if spills && copies(state.reg(insn.src)) {
                     // Whoever loads it has a copy.
                     self.link(state, insn.src);
                 }
@@ -118,6 +121,7 @@ impl Walker<'_> {
                     state.set(insn.dst, Value::Scalar(done));
                     return Ok(());
                 }
+                let a = self.sign(state, insn, operation, (&a, &b), full)?.unwrap_or(a);
                 let mut result = self.compute(operation, &a, &b, full);
                 let register = (insn.code & op::X != 0 && insn.src != insn.dst).then_some(insn.src);
                 self.relate(state, operation, (a, b), register, full, &mut result);
@@ -180,6 +184,32 @@ impl Walker<'_> {
         }
         let num = a.num.sign_extend(32);
         Some(if num == a.num { *a } else { Scalar::with_half_of(num, a) })
+    }
+
+    /// `r s>>= 63; r &= C` is how compilers choose between 0 and C: what is all ones or 0 is walked as one and as
+    /// the other, as Linux does. What it is on the path that goes on.
+    fn sign(
+        &mut self,
+        state: &mut State,
+        insn: Insn,
+        operation: Op,
+        (a, b): (&Scalar, &Scalar),
+        full: bool,
+    ) -> Done<Option<Scalar>> {
+        let (smin, smax) =
+            if full { (a.num.full.smin, a.num.full.smax) } else { (a.num.low.smin, a.num.low.smax) };
+        let chooses = matches!(operation, Op::And | Op::Or) && (smin, smax) == (-1, 0);
+        if !chooses || b.value().is_none() {
+            return Ok(None);
+        }
+        let of = |number| Scalar { node: a.node, ..Scalar::constant(number) };
+        let mut other = state.clone();
+        let result = self.compute(operation, &of(0), b, full);
+        other.set(insn.dst, Value::Scalar(result));
+        other.pc += 1;
+        self.fork(other, true, state.pc)?;
+        self.note(state, state.pc, false);
+        Ok(Some(of(if full { u64::MAX } else { u32::MAX.into() })))
     }
 
     fn compute(&mut self, operation: Op, a: &Scalar, b: &Scalar, full: bool) -> Scalar {

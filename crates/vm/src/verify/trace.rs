@@ -32,9 +32,7 @@ use std::sync::Arc;
 
 use super::facts::{Fact, Relation};
 use super::marks::Marks;
-use super::state::{
-    Entered, Entry, Half, Id, Kind, MapRef, Pointer, REGS, SLOTS, Scalar, Slot, State, Value,
-};
+use super::state::{Entered, Entry, Id, Kind, MapRef, Pointer, REGS, SLOTS, Scalar, Slot, State, Value};
 use super::watch::Watch;
 use super::{Entry as Start, Limits, Rejection, Rule, Verified};
 use crate::insn::{Insn, op};
@@ -364,9 +362,12 @@ impl Check<'_, '_, '_, '_> {
         }
         if let Some(halves) = entry.halves() {
             let parts = [holds & u64::from(u32::MAX), holds >> 32];
-            return halves.iter().zip(parts).all(|(half, holds)| match half {
-                Half::Bytes(zero) => zeros(*zero & 0x0f, holds),
-                Half::Scalar(scalar) => self.scalar(holds, scalar),
+            return halves.iter().zip(parts).all(|(half, holds)| {
+                let is_number = |(number, len): (Scalar, u8)| {
+                    let mask = u64::from(u32::MAX) >> (32 - 8 * u32::from(len));
+                    self.scalar(holds & mask, &number)
+                };
+                zeros(half.zero, holds) && half.number.is_none_or(is_number)
             });
         }
         match entry.slot {

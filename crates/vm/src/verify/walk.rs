@@ -6,7 +6,7 @@ use super::flow::{Flow, is_again};
 use super::join::{thresholds, widened};
 use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
-use super::state::{Entered, Frame, Half, Id, Kind, Pointer, Scalar, Slot, State, Value};
+use super::state::{Entered, Frame, Id, Kind, Pointer, Scalar, Slot, State, Value};
 use super::watch::Watch;
 use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
@@ -417,11 +417,11 @@ impl<'p> Walker<'p> {
                 } else if let (Some(old), Some(mut halves)) = (old.halves(), entry.halves()) {
                     let before = halves;
                     for (old, new) in old.iter().zip(&mut halves) {
-                        if let (Half::Scalar(old), Half::Scalar(scalar)) = (old, &*new)
+                        if let (Some((old, _)), Some((number, _))) = (&old.number, &new.number)
                             && !marks.is_marked(old.node)
-                            && old.num != scalar.num
+                            && old.num != number.num
                         {
-                            *new = Half::Bytes(0);
+                            new.number = None;
                         }
                     }
                     if halves != before {
@@ -596,7 +596,11 @@ impl<'p> Walker<'p> {
         let mut at = state.branch;
         while let (Some(branch), true) = (self.branches.get(at as usize), path.len() < MOST_SHOWN) {
             let slot = (branch.slot >> 1) as usize;
-            path.push(Branch { slot, taken: branch.slot & 1 == 1, line: self.program.line(slot).cloned() });
+            // Numbers that are walked one by one are none.
+            if !matches!(self.program.insns[slot].class(), op::ALU | op::ALU64) {
+                let line = self.program.line(slot).cloned();
+                path.push(Branch { slot, taken: branch.slot & 1 == 1, line });
+            }
             at = branch.before;
         }
         path.reverse();

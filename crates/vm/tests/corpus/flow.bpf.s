@@ -1168,3 +1168,40 @@ r1 += r8
 r0 = *(u8 *)(r1 +0)              ; error: invalid access to map_value
 r0 = 0
 exit
+
+== chosen_by_the_sign
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+r2 s>>= 63
+r2 &= 1000
+r0 = 0
+r0 += r2
+if r0 > 15 goto out
+r1 += r2
+r0 = *(u8 *)(r1 +0)
+out: r0 = 0
+exit
+
+== chosen_by_the_sign_in_32_bits
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+w2 s>>= 31
+w2 &= 1000
+w0 = 0
+w0 += w2
+if w0 > 15 goto out
+r1 += r2
+r0 = *(u8 *)(r1 +0)
+out: r0 = 0
+exit
+
+== the_other_choice_is_walked_too
+r1 = *(u64 *)(r1 +0)
+r2 = *(u64 *)(r1 +0)
+r2 s>>= 63
+r2 |= 16
+if r2 != 16 goto out
+r1 += r2
+r0 = *(u8 *)(r1 +0)              ; error: off=16
+out: r0 = 0
+exit

@@ -638,3 +638,103 @@ r4 = *(u64 *)(r10 -8)
 r1 += r4                         ; error: unbounded min value
 r0 = *(u8 *)(r1 +15)
 exit
+
+== two_bytes_stored_and_checked
+r1 = *(u64 *)(r1 +0)
+r2 = *(u16 *)(r1 +0)
+*(u16 *)(r10 -8) = r2
+if r2 > 15 goto out
+r3 = *(u16 *)(r10 -8)
+r1 += r3
+r0 = *(u8 *)(r1 +0)
+out: r0 = 0
+exit
+
+== bytes_beside_stored_ones_are_others
+r1 = *(u64 *)(r1 +0)
+r2 = *(u8 *)(r1 +0)
+r4 = *(u8 *)(r1 +1)
+*(u8 *)(r10 -4) = r2
+*(u8 *)(r10 -3) = r4
+if r2 > 15 goto out
+r3 = *(u8 *)(r10 -4)
+r5 = r1
+r5 += r3
+r0 = *(u8 *)(r5 +0)
+r3 = *(u16 *)(r10 -4)
+r1 += r3
+r0 = *(u8 *)(r1 +0)              ; error: off=0..65535
+out: r0 = 0
+exit
+
+== bytes_above_stored_ones_are_zero
+r1 = *(u64 *)(r1 +0)
+r2 = *(u8 *)(r1 +0)
+*(u64 *)(r10 -8) = 0
+*(u8 *)(r10 -8) = r2
+if r2 > 15 goto out
+r3 = *(u64 *)(r10 -8)
+r5 = r1
+r5 += r3
+r0 = *(u8 *)(r5 +0)
+r3 = *(u32 *)(r10 -8)
+r1 += r3
+r0 = *(u8 *)(r1 +0)
+out: r0 = 0
+exit
+
+== stored_bytes_written_over
+r1 = *(u64 *)(r1 +0)
+r2 = *(u16 *)(r1 +0)
+r4 = *(u8 *)(r1 +2)
+*(u16 *)(r10 -8) = r2
+if r2 > 15 goto out
+*(u8 *)(r10 -7) = r4
+r3 = *(u16 *)(r10 -8)
+r1 += r3
+r0 = *(u8 *)(r1 +0)              ; error: off=0..65535
+out: r0 = 0
+exit
+
+== stored_bytes_cut_off
+r1 = *(u64 *)(r1 +0)
+r2 = *(u32 *)(r1 +0)
+*(u16 *)(r10 -8) = r2
+if r2 > 15 goto out
+r3 = *(u16 *)(r10 -8)
+r1 += r3
+r0 = *(u8 *)(r1 +0)              ; error: off=0..65535
+out: r0 = 0
+exit
+
+== stored_constant_bytes
+r1 = *(u64 *)(r1 +0)
+*(u8 *)(r10 -8) = 15
+*(u16 *)(r10 -4) = 7
+r3 = *(u8 *)(r10 -8)
+r4 = *(u16 *)(r10 -4)
+r5 = r1
+r5 += r3
+r0 = *(u8 *)(r5 +0)
+r1 += r4
+r0 = *(u8 *)(r1 +0)
+r3 = *(u32 *)(r10 -4)
+if r3 != 7 goto bad
+r0 = 0
+exit
+bad: r0 = *(u64 *)(r10 +8)
+exit
+
+== lower_half_of_a_spilled_number_that_was_checked
+r6 = *(u64 *)(r1 +0)
+r1 = *(u64 *)(r6 +0)
+if r1 > 20 goto on
+r0 = 0
+exit
+on: *(u64 *)(r10 -32) = r1
+if w1 > 15 goto out
+r3 = *(u32 *)(r10 -32)
+r6 += r3
+r0 = *(u8 *)(r6 +0)
+out: r0 = 0
+exit

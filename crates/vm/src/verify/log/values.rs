@@ -306,12 +306,18 @@ impl fmt::Display for Shown<'_, (usize, Entry<'_>)> {
             Slot::Full(_) => Ok(()),
             Slot::Bytes(zero) => write!(f, " fp{off}={}", bytes(*zero, 8)),
             Slot::Halves(_) => {
-                let [low, high] = entry.halves().unwrap_or([Half::Bytes(0); 2]);
+                let [low, high] = entry.halves().unwrap_or(Half::both(0));
                 for (off, half) in [(off + 4, &high), (off, &low)] {
-                    match half {
-                        Half::Bytes(0x0f) => {}
-                        Half::Bytes(zero) => write!(f, " fp{off}={}", bytes(*zero, 4))?,
-                        Half::Scalar(of) => write!(f, " fp{off}={}", Shown { view, depth, of })?,
+                    match &half.number {
+                        None if half.zero == 0x0f => {}
+                        None => write!(f, " fp{off}={}", bytes(half.zero, 4))?,
+                        Some((of, _)) if half.whole().is_some() => {
+                            write!(f, " fp{off}={}", Shown { view, depth, of })?;
+                        }
+                        Some((of, len)) => {
+                            let rest = bytes(half.zero >> len, 4 - u32::from(*len));
+                            write!(f, " fp{off}={rest}:{}", Shown { view, depth, of })?;
+                        }
                     }
                 }
                 Ok(())
