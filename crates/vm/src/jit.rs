@@ -30,6 +30,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
+use crate::maps::Map;
 use crate::program::Program;
 use crate::validate::{self, InsnError};
 use crate::verify::{Given, Verified};
@@ -307,14 +308,19 @@ impl Generator<'_> {
         };
         let start = linker.append(compiled.buffer.data(), self.isa.function_alignment().preferred as usize);
         for reloc in compiled.buffer.relocs() {
-            let callee = match &reloc.target {
+            let name = match &reloc.target {
                 FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
-                    self.context.func.params.user_named_funcs().get(*name).map(|name| name.index as usize)
+                    self.context.func.params.user_named_funcs().get(*name)
                 }
                 _ => None,
             };
-            let callee = callee.ok_or_else(|| refused(format!("a reference to {:?}", reloc.target)))?;
-            linker.refer(start, reloc, callee).map_err(refused)?;
+            let name = name.ok_or_else(|| refused(format!("a reference to {:?}", reloc.target)))?;
+            let index = name.index as usize;
+            let done = match name.namespace {
+                translate::VALUES => linker.place(start, reloc, self.source.program.maps.get(index)),
+                _ => linker.refer(start, reloc, index),
+            };
+            done.map_err(refused)?;
         }
         for range in compiled.buffer.get_srclocs_sorted() {
             if !range.loc.is_default() {
@@ -352,6 +358,24 @@ impl Linker {
         }
         self.calls.push((start + reloc.offset as usize, reloc.addend, callee));
         Ok(())
+    }
+
+    /// Puts the address of a map's single value where code refers to it.
+    fn place(
+        &mut self,
+        start: usize,
+        reloc: &FinalizedMachReloc,
+        map: Option<&Arc<Map>>,
+    ) -> Result<(), String> {
+        let value = map.and_then(|map| map.single_value());
+        let at = start + reloc.offset as usize;
+        match (reloc.kind, value, self.code.get_mut(at..at + 8)) {
+            (Reloc::Abs8, Some(value), Some(place)) => {
+                place.copy_from_slice(&value.addr().wrapping_add_signed(reloc.addend).to_le_bytes());
+                Ok(())
+            }
+            _ => Err(format!("a reference of kind {:?}", reloc.kind)),
+        }
     }
 
     fn link(&mut self) -> Result<(), CompileError> {

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+#[cfg(feature = "jit")]
+use crate::jit::Compiled;
 use crate::mem::Window;
 use crate::program::Program;
 
@@ -41,6 +43,7 @@ use lock::LOCK_SIZE;
 use lpm::Lpm;
 use outer::Outer;
 use programs::Programs;
+pub(crate) use programs::Target;
 use queue::Queue;
 pub use ringbuf::{Reservation, RingBuf};
 pub use spec::{MapError, MapKind, MapSpec, UpdateMode, flags};
@@ -592,6 +595,11 @@ impl Map {
 
     /// The program an entry of a program array has.
     pub fn program(&self, index: u32) -> Option<Arc<Program>> {
+        self.target(index).map(|target| Arc::clone(&target.program))
+    }
+
+    /// The same with its code.
+    pub(crate) fn target(&self, index: u32) -> Option<Arc<Target>> {
         match &self.store {
             Store::Programs(programs) => programs.get(index),
             _ => None,
@@ -600,6 +608,9 @@ impl Map {
 
     /// Puts a program in a program array. It must take the same context as those that go on with it.
     ///
+    /// Nothing says that it was proved: it is interpreted, and each of its accesses checked, also when a compiled
+    /// program goes on with it. It reaches no frames but its own then.
+    ///
     /// # Errors
     ///
     /// [`MapError::Full`] when the index is past the last; [`MapError::Unsupported`] for other kinds of
@@ -607,6 +618,21 @@ impl Map {
     pub fn set_program(&self, index: u32, program: Arc<Program>) -> Result<(), MapError> {
         match &self.store {
             Store::Programs(programs) => programs.set(index, program),
+            _ => Err(MapError::Unsupported),
+        }
+    }
+
+    /// Puts a compiled program in a program array, for others that take the same context. Compiled programs go on
+    /// with its code, if it was proved for the arguments of the run, and interpreted ones with its instructions.
+    /// Code of the program that is in the entry already stays: it may be for other arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Map::set_program`].
+    #[cfg(feature = "jit")]
+    pub fn set_compiled(&self, index: u32, code: Arc<Compiled>) -> Result<(), MapError> {
+        match &self.store {
+            Store::Programs(programs) => programs.set_code(index, code),
             _ => Err(MapError::Unsupported),
         }
     }

@@ -30,12 +30,15 @@ use fuse_bpf_vm::contract::ArgType;
 use fuse_bpf_vm::insn::{op, pseudo};
 use fuse_bpf_vm::interp::{Arg, DEFAULT_BUDGET, Outcome, Worker};
 use fuse_bpf_vm::jit::{CompileError, Compiled, compile};
+use fuse_bpf_vm::maps::MapKind;
 use fuse_bpf_vm::mem::Access;
 use fuse_bpf_vm::program::{Function, Program};
 use fuse_bpf_vm::validate::target;
 use fuse_bpf_vm::verify::{Entry, Limits, verify};
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
+/// Programs that others go on with, compiled.
+static TARGETS: AtomicU64 = AtomicU64::new(0);
 
 /// The program with the same content, compiled for these arguments, if the verifier accepts it.
 fn compiled(program: &Program, args: &[Arg<'_>]) -> Option<Arc<Compiled>> {
@@ -100,6 +103,25 @@ fn of(arg: &Arg<'_>) -> Option<ArgType> {
     }
 }
 
+/// Compiles what a program may go on with, where the verifier accepts it.
+fn compile_targets(program: &Program, args: &[Arg<'_>], seen: &mut Vec<*const Program>) {
+    for map in program.maps.iter().filter(|map| map.spec().kind == MapKind::ProgArray) {
+        for index in 0..map.spec().max_entries {
+            let Some(target) = map.program(index) else { continue };
+            if seen.contains(&Arc::as_ptr(&target)) {
+                continue;
+            }
+            seen.push(Arc::as_ptr(&target));
+            if let Some(compiled) = compiled(&target, args) {
+                seen.push(Arc::as_ptr(compiled.program()));
+                map.set_compiled(index, compiled).unwrap();
+                TARGETS.fetch_add(1, Ordering::Relaxed);
+            }
+            compile_targets(&target, args, seen);
+        }
+    }
+}
+
 /// What the tests of this file run programs with.
 pub(crate) fn engine(
     worker: &mut Worker,
@@ -109,6 +131,7 @@ pub(crate) fn engine(
 ) -> Outcome {
     match compiled(program, args) {
         Some(compiled) => {
+            compile_targets(program, args, &mut Vec::new());
             RUNS.fetch_add(1, Ordering::Relaxed);
             worker.run_compiled(&compiled, args, host, DEFAULT_BUDGET)
         }
@@ -122,4 +145,11 @@ fn programs_are_compiled() {
     let program = build::program(code![build::mov(0, 7), build::exit()]);
     assert_eq!(run(&program, &[]), Ok(7));
     assert!(RUNS.load(Ordering::Relaxed) > before);
+}
+
+#[test]
+fn programs_that_others_go_on_with_are_compiled() {
+    let before = TARGETS.load(Ordering::Relaxed);
+    flow::a_tail_call_goes_on_with_another_program_and_its_maps();
+    assert!(TARGETS.load(Ordering::Relaxed) > before);
 }

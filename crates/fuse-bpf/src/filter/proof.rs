@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use fuse_bpf_vm::contract::ArgType;
 use fuse_bpf_vm::disasm;
+use fuse_bpf_vm::jit::Compiled;
 use fuse_bpf_vm::link::{self, Module};
-use fuse_bpf_vm::maps::MapKind;
+use fuse_bpf_vm::maps::{Map, MapKind};
 use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::verify::{self, Limits, LogLevel, Rejection, Verified};
 
@@ -190,10 +191,6 @@ impl Unproved {
                     Arc::clone(unknown.insert(Arc::new(proof)))
                 }
             };
-            // Those that others go on to are interpreted, in their frames.
-            if trial.tail {
-                continue;
-            }
             let runnable = match ready.entry(Arc::as_ptr(&proof)) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
                 Entry::Vacant(unknown) => {
@@ -206,7 +203,12 @@ impl Unproved {
                     Arc::clone(unknown.insert(Arc::new(runnable)))
                 }
             };
-            own.entry(trial.set).or_default().insert(trial.member, runnable);
+            if trial.tail {
+                // Compiled programs go on with its code where it was proved for the same, as here.
+                runnable.code().into_iter().for_each(|code| put(&self.module, code));
+            } else {
+                own.entry(trial.set).or_default().insert(trial.member, runnable);
+            }
         }
         let module = Arc::new(self.module);
         let sets: Vec<Registered> = module
@@ -236,6 +238,27 @@ fn members() -> HashMap<String, Given> {
     members.into_iter().collect()
 }
 
+/// The entries of a program array.
+fn entries(map: &Map) -> Vec<(u32, Arc<Program>)> {
+    if map.spec().kind != MapKind::ProgArray {
+        return Vec::new();
+    }
+    let indices = map.keys().into_iter().filter_map(|key| key.try_into().ok().map(u32::from_ne_bytes));
+    indices.filter_map(|index| Some((index, map.program(index)?))).collect()
+}
+
+/// Puts code where its program is in program arrays.
+fn put(module: &Module, code: &Arc<Compiled>) {
+    for map in &module.maps {
+        for (index, program) in entries(map) {
+            if Arc::ptr_eq(&program, code.program()) {
+                let done = map.set_compiled(index, Arc::clone(code));
+                debug_assert!(done.is_ok(), "the entry is there");
+            }
+        }
+    }
+}
+
 /// A program, then every other it may go on to by tail calls.
 fn reachable(program: &Arc<Program>) -> Vec<Arc<Program>> {
     let mut seen = HashSet::from([Arc::as_ptr(program)]);
@@ -243,13 +266,9 @@ fn reachable(program: &Arc<Program>) -> Vec<Arc<Program>> {
     let mut next = 0;
     while let Some(program) = found.get(next).cloned() {
         next += 1;
-        for map in program.maps.iter().filter(|map| map.spec().kind == MapKind::ProgArray) {
-            let indices =
-                map.keys().into_iter().filter_map(|key| key.try_into().ok().map(u32::from_ne_bytes));
-            for other in indices.filter_map(|index| map.program(index)) {
-                if seen.insert(Arc::as_ptr(&other)) {
-                    found.push(other);
-                }
+        for (_, other) in program.maps.iter().flat_map(|map| entries(map)) {
+            if seen.insert(Arc::as_ptr(&other)) {
+                found.push(other);
             }
         }
     }

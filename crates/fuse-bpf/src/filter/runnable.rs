@@ -50,7 +50,7 @@ impl From<usize> for LoadOptions {
 #[derive(Debug)]
 pub struct Runnable {
     proof: Arc<Verified>,
-    code: Option<Compiled>,
+    code: Option<Arc<Compiled>>,
 }
 
 impl Runnable {
@@ -62,9 +62,9 @@ impl Runnable {
     pub fn new(proof: Arc<Verified>, jit: Jit) -> Result<Runnable, CompileError> {
         let code = match jit {
             Jit::Never => None,
-            Jit::Always => Some(jit::compile(&proof)?),
+            Jit::Always => Some(Arc::new(jit::compile(&proof)?)),
             Jit::Auto => match jit::compile(&proof) {
-                Ok(code) => Some(code),
+                Ok(code) => Some(Arc::new(code)),
                 Err(error) => {
                     tracing::warn!("{}: interpreted, not compiled: {error}", proof.program().name);
                     None
@@ -80,7 +80,7 @@ impl Runnable {
     }
 
     /// Its machine code, if it was compiled.
-    pub fn code(&self) -> Option<&Compiled> {
+    pub fn code(&self) -> Option<&Arc<Compiled>> {
         self.code.as_ref()
     }
 

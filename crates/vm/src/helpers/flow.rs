@@ -57,10 +57,10 @@ pub(super) fn for_each_map_elem(call: &mut Call<'_, '_>) -> Result<u64, FaultKin
 pub(super) fn tail_call(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     // The prototype has 32 bits.
     let index = call.scalar(2) as u32;
-    let Some(program) = call.map(1)?.program(index) else {
+    let Some(target) = call.map(1)?.target(index) else {
         return Ok(fail(ENOENT));
     };
-    Ok(if call.tail_call(program) { 0 } else { fail(E2BIG) })
+    Ok(if call.tail_call(target) { 0 } else { fail(E2BIG) })
 }
 
 /// Sets both numbers of an iterator: the one given last and the end.

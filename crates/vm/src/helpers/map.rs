@@ -21,6 +21,7 @@ pub(crate) fn with_key<T>(key: Window<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
     }
     match key.len() {
         len @ ..=16 => copy(key, &mut [0; 16][..len], then),
+        len @ ..=64 => copy(key, &mut [0; 64][..len], then),
         len => copy(key, &mut [0; MAX_KEY_SIZE as usize][..len.min(MAX_KEY_SIZE as usize)], then),
     }
 }

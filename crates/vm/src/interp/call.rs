@@ -9,9 +9,8 @@ use super::memory::{Local, Miss, Tables, handle, resolve};
 use super::{ArgFault, FaultKind};
 use crate::contract::{ArgKind, Callable, RetKind};
 use crate::host::{Buffer, Host};
-use crate::maps::{Held, Map, MapKind, Reservation};
+use crate::maps::{Held, Map, MapKind, Reservation, Target};
 use crate::mem::{Access, Width, Window};
-use crate::program::Program;
 
 /// Most arguments of a call: R1 to R5.
 pub(super) const MAX_ARGS: usize = 5;
@@ -285,8 +284,8 @@ impl<'c, 'r> Call<'c, 'r> {
 
     /// Asks that the run goes on with another program in place of the one that made the call. Whether it
     /// does: not after too many times, and only if the callable declares an [`ArgKind::Context`].
-    pub fn tail_call(&mut self, program: Arc<Program>) -> bool {
-        self.callable.args.contains(&ArgKind::Context) && self.view.tables().set_next(program)
+    pub(crate) fn tail_call(&mut self, target: Arc<Target>) -> bool {
+        self.callable.args.contains(&ArgKind::Context) && self.view.tables().set_next(target)
     }
 
     /// Takes the spin lock that is an [`ArgKind::Lock`], waiting for it.

@@ -3,8 +3,10 @@
 //! The stack, the addresses and handles a program sees, and the calls themselves are those of the
 //! interpreter. What only calls need, the tables of what was lent, is made when the first call needs it.
 //!
-//! A program that another one goes on with is interpreted, in the frame of the function that it takes the
-//! place of: its result is that function's.
+//! A program that another one goes on with runs in the frame of the function that it takes the place of: its
+//! result is that function's. It runs compiled if it was proved for the arguments of the run, which are its
+//! context as well; else it is interpreted, and cannot reach the frames of functions that wait, since what
+//! was proved of these relies on what they hold.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -126,20 +128,67 @@ impl<'r> Run<'_, 'r> {
         let local = self.local();
         let slot = self.slot as usize;
         let value = Call::run(callable, regs, View { engine: self, local, slot })?;
-        match self.tables.as_mut().and_then(Tables::take_next) {
-            Some(program) => self.go_on_with(program, regs[0]),
-            None => Ok(Ended { value, fuel: self.fuel }),
+        let Some(target) = self.tables.as_mut().and_then(Tables::take_next) else {
+            return Ok(Ended { value, fuel: self.fuel });
+        };
+        self.tables().begin(&target.program, slot);
+        match target.codes.iter().find(|code| self.may_enter(code)) {
+            Some(code) => self.go_on_with(code, regs[0])?,
+            None => self.interpret(&target.program, regs[0])?,
         }
+        Ok(Ended { value: 0, fuel: -1 })
     }
 
-    /// Runs another program in place of the function in progress.
+    /// Whether a program was proved for the arguments of this run, and has frames enough in place of the
+    /// function in progress.
+    fn may_enter(&self, code: &Compiled) -> bool {
+        let height = code.functions().first().map_or(1, |function| function.height);
+        // A run in plain memory has no context.
+        self.context.len() == self.args.len()
+            && fits(code.given(), self.args)
+            && self.frame + (height.saturating_sub(1) * FRAME_STRIDE) as u64 <= self.last_frame
+    }
+
+    /// Runs another compiled program in place of the function in progress.
+    fn go_on_with(&mut self, code: &'r Compiled, context: u64) -> Result<(), FaultKind> {
+        self.charge(code.functions().first().map_or(0, |function| function.cost));
+        if self.fuel < 0 {
+            return Err(FaultKind::Budget { budget: self.budget });
+        }
+        let (frame, fuel) = (self.frame, self.fuel);
+        let waiting = std::mem::replace(&mut self.compiled, code);
+        let ended = code.enter(self, frame, fuel, context, 0);
+        if ended.fuel < 0 {
+            self.tell();
+        }
+        (self.value, self.fuel) = (ended.value, ended.fuel);
+        self.compiled = waiting;
+        Ok(())
+    }
+
+    /// Puts in words why code ended the run, while it is known which program it is of. The rule that was
+    /// broken.
+    fn tell(&mut self) -> FaultKind {
+        let (stop, kind) = match self.stop.take().map(|stop| *stop) {
+            Some(Stop::Panic(panic)) => (Stop::Panic(panic), FaultKind::Unreachable),
+            stop => {
+                let fault = self.fault(stop);
+                let kind = fault.kind.clone();
+                (Stop::Fault(fault), kind)
+            }
+        };
+        self.stop = Some(Box::new(stop));
+        kind
+    }
+
+    /// Interprets another program in place of the function in progress.
     #[cold]
-    fn go_on_with(&mut self, program: &'r Program, context: u64) -> Result<Ended, FaultKind> {
+    fn interpret(&mut self, program: &'r Program, context: u64) -> Result<(), FaultKind> {
         let (local, slot, budget) = (self.local(), self.slot as usize, self.budget);
         let left = u64::try_from(self.fuel).unwrap_or(0);
         let depth = self.frame.wrapping_sub(local.stack.addr()) as usize / FRAME_STRIDE;
-        self.tables().begin(program, slot);
         let Some(tables) = &mut self.tables else { return Err(FaultKind::Unreachable) };
+        let local = local.from(depth);
         let mut machine = Machine::new(program, local, tables, &mut *self.host, (slot, budget), Unwatched);
         let outcome = machine.run_at(depth, left, context);
         match outcome.result {
@@ -152,7 +201,7 @@ impl<'r> Run<'_, 'r> {
                 self.fuel = -1;
             }
         }
-        Ok(Ended { value: 0, fuel: -1 })
+        Ok(())
     }
 
     /// How a run ended that made calls or ended early.
@@ -247,17 +296,7 @@ impl<'r> Engine<'r> for Run<'_, 'r> {
             return Ok(ended.value);
         }
         // The callback's instruction is to be told, not that of the call.
-        let stop = self.stop.take().map(|stop| *stop);
-        let (stop, kind) = match stop {
-            Some(Stop::Panic(panic)) => (Stop::Panic(panic), FaultKind::Unreachable),
-            stop => {
-                let fault = self.fault(stop);
-                let kind = fault.kind.clone();
-                (Stop::Fault(fault), kind)
-            }
-        };
-        self.stop = Some(Box::new(stop));
-        Err(kind)
+        Err(self.tell())
     }
 }
 
@@ -290,24 +329,53 @@ fn register(arg: &Arg<'_>) -> u64 {
     }
 }
 
-/// The first argument that is not what a program was proved for, from 0.
-#[inline]
-fn misfit(given: &Given, args: &[Arg<'_>]) -> Option<usize> {
-    let types = match given {
-        Given::Context(types) => types,
-        Given::Memory(_) => return Some(0),
-        #[cfg(test)]
-        Given::Anything => return None,
-    };
-    let fits = |(arg, ty): (&Arg<'_>, &ArgType)| match (arg, ty) {
+/// Whether an argument is what a program was proved for.
+#[inline(always)]
+fn is(arg: &Arg<'_>, ty: &ArgType) -> bool {
+    match (arg, ty) {
         (Arg::Mem(window), ArgType::Struct { size, access, .. }) => {
             window.len() >= *size && window.allows(*access)
         }
         (Arg::Buffer(_), ArgType::Buffer { .. }) => true,
         _ => false,
+    }
+}
+
+/// Whether all are.
+fn fits(given: &Given, args: &[Arg<'_>]) -> bool {
+    match given {
+        Given::Context(types) => {
+            args.len() == types.len() && args.iter().zip(types).all(|(arg, ty)| is(arg, ty))
+        }
+        Given::Memory(_) => false,
+        #[cfg(test)]
+        Given::Anything => true,
+    }
+}
+
+/// Puts arguments in the context, or gives the number, from 0, of the first that is not what the program was
+/// proved for.
+#[inline]
+fn fill(context: &mut Vec<Cell<u64>>, given: &Given, args: &[Arg<'_>]) -> Result<(), usize> {
+    if context.len() != args.len() {
+        context.resize(args.len(), Cell::new(0));
+    }
+    let types = match given {
+        Given::Context(types) => types,
+        Given::Memory(_) => return Err(0),
+        #[cfg(test)]
+        Given::Anything => {
+            context.iter().zip(args).for_each(|(cell, arg)| cell.set(register(arg)));
+            return Ok(());
+        }
     };
-    let misfit = args.iter().zip(types).position(|pair| !fits(pair));
-    misfit.or_else(|| (args.len() != types.len()).then_some(args.len().min(types.len())))
+    for (i, ((cell, arg), ty)) in context.iter().zip(args).zip(types).enumerate() {
+        if !is(arg, ty) {
+            return Err(i);
+        }
+        cell.set(register(arg));
+    }
+    if args.len() == types.len() { Ok(()) } else { Err(args.len().min(types.len())) }
 }
 
 #[cold]
@@ -327,11 +395,9 @@ impl Worker {
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        if let Some(arg) = misfit(compiled.given(), args) {
+        if let Err(arg) = fill(&mut self.context, compiled.given(), args) {
             return refused(compiled, arg);
         }
-        self.context.clear();
-        self.context.extend(args.iter().map(|arg| Cell::new(register(arg))));
         let context = self.context.as_ptr() as u64;
         self.enter(compiled, args, [context, 0], host, budget)
     }

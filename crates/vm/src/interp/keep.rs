@@ -7,15 +7,14 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use super::MAX_FRAMES;
-use crate::maps::{MAX_KEY_SIZE, Map};
+use crate::maps::{MAX_KEY_SIZE, Map, Target};
 use crate::mem::Window;
-use crate::program::Program;
 
 /// Things kept for a run.
 #[derive(Debug)]
 pub(super) struct Keep {
     maps: Arena<Arc<Map>>,
-    programs: Arena<Arc<Program>>,
+    programs: Arena<Arc<Target>>,
     /// Copies of the keys callbacks are shown, one for each frame that may be waiting for a callback.
     keys: Box<[Cell<u64>]>,
 }
@@ -40,8 +39,8 @@ impl Keep {
         self.maps.push(map)
     }
 
-    pub(super) fn program(&self, program: Arc<Program>) -> &Program {
-        self.programs.push(program)
+    pub(super) fn program(&self, target: Arc<Target>) -> &Target {
+        self.programs.push(target)
     }
 
     /// Room for a key of `len` bytes, the `nth` in use; `None` when it is too long or one too many.

@@ -531,8 +531,8 @@ impl<'w, 'r: 'w, W: Watch> Machine<'w, 'r, W> {
             _ => return Err(bad(insn)),
         };
         self.regs[0] = self.call_out(callable)?;
-        if let Some(program) = self.tables.take_next() {
-            return self.go_on_with(program);
+        if let Some(target) = self.tables.take_next() {
+            return self.go_on_with(&target.program);
         }
         self.clobber();
         Ok(false)

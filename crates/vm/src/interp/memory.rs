@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dynptr::Dynptrs;
 use super::keep::Keep;
 use super::{Arg, CLOBBERED, FRAME_SIZE, FRAME_STRIDE, FaultKind};
-use crate::maps::{Held, Map, Reservation, Values};
+use crate::maps::{Held, Map, Reservation, Target, Values};
 use crate::mem::{Access, Window};
 use crate::program::Program;
 
@@ -78,13 +78,22 @@ pub(super) struct Local<'w> {
     pub(super) context: Window<'w>,
     /// Bytes of the stack up to the end of the innermost frame.
     live: u64,
+    /// Frames below the stack, which are out of reach.
+    below: usize,
 }
 
 impl<'w> Local<'w> {
     /// The memory of a run that starts: no frame is live.
     pub(super) fn new(stack: &'w [Cell<u64>], context: &'w [Cell<u64>]) -> Self {
         let context = Window::from_words(context).read_only();
-        Local { cells: stack, stack: Window::from_words(stack), context, live: 0 }
+        Local { cells: stack, stack: Window::from_words(stack), context, live: 0, below: 0 }
+    }
+
+    /// The same without the frames before the one at `depth`, which is not above the last. None is live.
+    #[cfg(feature = "jit")]
+    pub(super) fn from(self, depth: usize) -> Self {
+        let cells = self.cells.get(depth.saturating_sub(self.below) * FRAME_STRIDE / 8..).unwrap_or_default();
+        Local { cells, stack: Window::from_words(cells), below: depth.max(self.below), live: 0, ..self }
     }
 
     /// Zeroes the innermost frame.
@@ -96,7 +105,7 @@ impl<'w> Local<'w> {
 
     /// Makes frames up to `depth`, counted from 0, live. Returns the end of that frame.
     pub(super) fn enter(&mut self, depth: usize) -> u64 {
-        self.live = (depth * FRAME_STRIDE + FRAME_SIZE) as u64;
+        self.live = (depth.saturating_sub(self.below) * FRAME_STRIDE + FRAME_SIZE) as u64;
         self.stack.addr() + self.live
     }
 
@@ -156,7 +165,7 @@ pub(super) struct Tables<'r> {
     pub(super) lock: Option<Held<'r>>,
     tail_calls: u32,
     /// The program to go on with after the call in progress.
-    next: Option<&'r Program>,
+    next: Option<&'r Target>,
     /// State of the generator behind `bpf_get_prandom_u32`.
     pub(super) random: u64,
 }
@@ -227,18 +236,17 @@ impl<'r> Tables<'r> {
     }
 
     /// Notes that the run is to go on with another program. Whether it may.
-    pub(super) fn set_next(&mut self, program: Arc<Program>) -> bool {
+    pub(super) fn set_next(&mut self, target: Arc<Target>) -> bool {
         let (Some(keep), true) = (self.keep, self.tail_calls < MAX_TAIL_CALLS) else {
             return false;
         };
         self.tail_calls += 1;
-        let known = self.programs.iter().find(|known| std::ptr::eq(**known, Arc::as_ptr(&program)));
-        self.next = Some(known.copied().unwrap_or_else(|| keep.program(program)));
+        self.next = Some(keep.program(target));
         true
     }
 
     /// The program a call asked to go on with. The engine looks after each call.
-    pub(super) fn take_next(&mut self) -> Option<&'r Program> {
+    pub(super) fn take_next(&mut self) -> Option<&'r Target> {
         self.next.take()
     }
 

@@ -178,7 +178,7 @@ impl Translator<'_, '_> {
         result
     }
 
-    /// `bpf_map_lookup_elem` in a hash map.
+    /// `bpf_map_lookup_elem` in a map that finds values by what is in their keys.
     fn hash(&mut self, map: &Map) {
         let key = self.register(2);
         let (shim, key) = match map.spec().key_size {
@@ -186,8 +186,14 @@ impl Translator<'_, '_> {
             8 => (Shim::Lookup8, self.b.ins().load(types::I64, memory(), key, 0)),
             _ => (Shim::Lookup, key),
         };
+        let slot = if map.spec().kind.is_per_cpu() {
+            let run = self.need(self.run);
+            self.b.ins().load(types::I64, memory(), run, field!(slot))
+        } else {
+            self.b.ins().iconst(types::I64, 0)
+        };
         let map = self.b.ins().iconst(types::I64, std::ptr::from_ref(map) as i64);
-        let results = self.call_rust(shim, &[types::I64], &[map, key]);
+        let results = self.call_rust(shim, &[types::I64], &[map, key, slot]);
         self.set(0, results[0]);
     }
 }

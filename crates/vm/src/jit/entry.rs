@@ -5,7 +5,9 @@
 //! Compiled code is made of a [`Verified`](crate::verify::Verified) program only: it was proved to access
 //! nothing but its stack, its context and arguments, values of its maps and what calls gave it, and to
 //! call what it calls with arguments of the kinds declared. [`Compiled`] keeps the program, with its maps,
-//! and the code.
+//! and the code. It is entered with the arguments it was proved for, which are checked, be it by Rust or in
+//! place of a function of another program (a tail call); nobody else changes its frames, or those of functions
+//! that wait, meanwhile.
 //!
 //! A run of compiled code is one [`Run`], borrowed for as long as the code runs. The code has a pointer to
 //! it, which it passes to the functions here; while one of them runs, the code does not.
@@ -80,28 +82,28 @@ extern "C" fn call_out<'w, 'r: 'w>(
     run.call_out(callable, [r1, r2, r3, r4, r5])
 }
 
-/// Address of the value of a hash map with keys of 4 bytes, or 0.
-extern "C" fn lookup_4(map: *const Map, key: u32) -> u64 {
+/// Address of the value a thread has in a map with keys of 4 bytes, or 0.
+extern "C" fn lookup_4(map: *const Map, key: u32, slot: u64) -> u64 {
     // SAFETY: compiled code has the address of a map of its program.
     let map = unsafe { &*map };
-    map.value(&key.to_ne_bytes(), 0).map_or(0, |value| value.addr())
+    map.address(&key.to_ne_bytes(), slot as usize)
 }
 
 /// As [`lookup_4`], with keys of 8 bytes.
-extern "C" fn lookup_8(map: *const Map, key: u64) -> u64 {
+extern "C" fn lookup_8(map: *const Map, key: u64, slot: u64) -> u64 {
     // SAFETY: as in `lookup_4`.
     let map = unsafe { &*map };
-    map.value(&key.to_ne_bytes(), 0).map_or(0, |value| value.addr())
+    map.address(&key.to_ne_bytes(), slot as usize)
 }
 
 /// As [`lookup_4`], with the address of a key.
-extern "C" fn lookup(map: *const Map, key: u64) -> u64 {
+extern "C" fn lookup(map: *const Map, key: u64, slot: u64) -> u64 {
     // SAFETY: as in `lookup_4`.
     let map = unsafe { &*map };
     // SAFETY: the program was proved to pass the address of as many bytes that can be read, as this
     // helper declares.
     let key = unsafe { Window::from_addr(key, map.spec().key_size as usize) };
-    helpers::with_key(key, |key| map.value(key, 0)).map_or(0, |value| value.addr())
+    helpers::with_key(key, |key| map.address(key, slot as usize))
 }
 
 /// Addresses of the functions above, for compiled code.

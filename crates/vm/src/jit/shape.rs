@@ -44,7 +44,7 @@ pub(super) enum Site {
     Out(&'static Callable),
     /// `bpf_map_lookup_elem` in an array, without a call; the map by its index.
     Array(u32),
-    /// The same in a hash map, by a function made for it.
+    /// The same in a map that finds values by what is in their keys, by a function made for it.
     Hash(u32),
     /// `bpf_get_smp_processor_id`, without a call.
     Slot,
@@ -193,7 +193,14 @@ fn helper_site(program: &Program, facts: &Facts, slot: usize, helper: &'static C
             let map = known.and_then(|&index| Some((index, program.maps.get(index as usize)?)));
             match map.map(|(index, map)| (index, map.spec().kind)) {
                 Some((index, MapKind::Array | MapKind::PerCpuArray)) => Site::Array(index),
-                Some((index, MapKind::Hash)) => Site::Hash(index),
+                Some((
+                    index,
+                    MapKind::Hash
+                    | MapKind::PerCpuHash
+                    | MapKind::LruHash
+                    | MapKind::LruPerCpuHash
+                    | MapKind::LpmTrie,
+                )) => Site::Hash(index),
                 _ => Site::Out(helper),
             }
         }
@@ -346,14 +353,13 @@ fn complete(
                 }
             }
             Some(Site::Out(_)) => needs |= Needs::all(),
-            Some(Site::Array(map)) => {
-                if program.maps.get(*map as usize).is_some_and(|map| map.spec().kind == MapKind::PerCpuArray)
-                {
-                    needs |= Needs::RUN;
-                }
+            Some(Site::Array(map) | Site::Hash(map))
+                if program.maps.get(*map as usize).is_some_and(|map| map.spec().kind.is_per_cpu()) =>
+            {
+                needs |= Needs::RUN;
             }
             Some(Site::Slot) => needs |= Needs::RUN,
-            Some(Site::Hash(_)) | None => {}
+            Some(Site::Array(_) | Site::Hash(_)) | None => {}
         }
         sums.push(cost);
     }

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
-mod bench;
 mod calls;
 mod conformance;
 #[path = "../../tests/exec/generate.rs"]

@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{
-    AbiParam, AtomicRmwOp, Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature,
-    SourceLoc, Type, UserExternalName, Value, types,
+    AbiParam, AtomicRmwOp, Block, ExtFuncData, ExternalName, FuncRef, GlobalValueData, InstBuilder,
+    MemFlagsData, Signature, SourceLoc, Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Switch, Variable};
@@ -20,6 +20,7 @@ use super::shape::{Needs, Shape, Shapes, charges, end_of};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::compiled::Reason;
 use crate::interp::handle;
+use crate::maps::Map;
 use crate::mem::Width;
 use crate::program::Program;
 use crate::validate;
@@ -32,6 +33,10 @@ macro_rules! field {
     };
 }
 pub(super) use field;
+
+/// What code refers to: functions of the program, and single values of its maps, both by index.
+pub(super) const FUNCTIONS: u32 = 0;
+pub(super) const VALUES: u32 = 1;
 
 /// What all functions of a program are translated with.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +168,7 @@ pub(super) fn wrapper(
 
 fn import(b: &mut FunctionBuilder<'_>, shape: &Shape, index: usize) -> FuncRef {
     let signature = b.import_signature(signature(shape, Convention::Inner));
-    let name = b.func.declare_imported_user_function(UserExternalName::new(0, index as u32));
+    let name = b.func.declare_imported_user_function(UserExternalName::new(FUNCTIONS, index as u32));
     b.import_function(ExtFuncData {
         name: ExternalName::user(name),
         signature,
@@ -291,8 +296,13 @@ impl Translator<'_, '_> {
                 self.set(insn.dst, result);
             }
             op::LD => {
-                let value = self.wide(slot, insn)?;
-                let value = self.b.ins().iconst(types::I64, value as i64);
+                let value = match insn.src {
+                    pseudo::MAP_VALUE => self.value_of_map(slot, insn)?,
+                    _ => {
+                        let value = self.wide(slot, insn)?;
+                        self.b.ins().iconst(types::I64, value as i64)
+                    }
+                };
                 self.set(insn.dst, value);
             }
             op::LDX => {
@@ -357,26 +367,38 @@ impl Translator<'_, '_> {
         (left, right)
     }
 
-    /// The value of a 64-bit immediate load.
-    fn wide(&self, slot: usize, insn: Insn) -> Result<u64, CompileError> {
-        let program = self.source.program;
-        let high = program.insns.get(slot + 1).map_or(0, |second| second.imm as u32);
+    /// The second half of a 64-bit immediate load.
+    fn high(&self, slot: usize) -> u32 {
+        self.source.program.insns.get(slot + 1).map_or(0, |second| second.imm as u32)
+    }
+
+    /// The map of a 64-bit immediate load.
+    fn map(&self, slot: usize, insn: Insn) -> Result<&Map, CompileError> {
         let index = usize::try_from(insn.imm).ok();
-        let map = || {
-            index
-                .and_then(|index| program.maps.get(index))
-                .ok_or(CompileError::NoSuchMap { slot, index: insn.imm })
-        };
+        let map = index.and_then(|index| self.source.program.maps.get(index));
+        map.map(|map| &**map).ok_or(CompileError::NoSuchMap { slot, index: insn.imm })
+    }
+
+    /// The address in the single value of a map that a 64-bit immediate load gives. It is not a constant to the
+    /// code generator, which would make that anew in every block: registers keep it.
+    fn value_of_map(&mut self, slot: usize, insn: Insn) -> Result<Value, CompileError> {
+        let map = self.map(slot, insn)?;
+        if map.single_value().is_none() {
+            return Err(CompileError::NoSingleValue { slot, map: map.spec().name.clone() });
+        }
+        let name = UserExternalName::new(VALUES, insn.imm as u32);
+        let name = ExternalName::user(self.b.func.declare_imported_user_function(name));
+        let offset = i64::from(self.high(slot)).into();
+        let place = GlobalValueData::Symbol { name, offset, colocated: false, tls: false };
+        let place = self.b.create_global_value(place);
+        Ok(self.b.ins().symbol_value(types::I64, place))
+    }
+
+    /// The value of a 64-bit immediate load that is a constant.
+    fn wide(&self, slot: usize, insn: Insn) -> Result<u64, CompileError> {
         match insn.src {
-            pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | u64::from(high) << 32),
-            pseudo::MAP => map().map(|map| handle::of_map(map)),
-            pseudo::MAP_VALUE => {
-                let map = map()?;
-                let value = map.single_value();
-                let value = value
-                    .ok_or_else(|| CompileError::NoSingleValue { slot, map: map.spec().name.clone() })?;
-                Ok(value.addr().wrapping_add(high.into()))
-            }
+            pseudo::IMM64 => Ok(u64::from(insn.imm as u32) | u64::from(self.high(slot)) << 32),
+            pseudo::MAP => self.map(slot, insn).map(handle::of_map),
             pseudo::FUNC => {
                 let target = validate::target(slot, insn).and_then(|target| u32::try_from(target).ok());
                 target.map(handle::of_function).ok_or_else(|| bad(slot, insn))

@@ -11,7 +11,7 @@ use fuse_bpf_vm::program::Program;
 
 use crate::build::*;
 use crate::maps::{array, spec};
-use crate::{TestHost, exec, run, run_on};
+use crate::{TestHost, cells, exec, run, run_on};
 
 const E2BIG: u64 = -7i64 as u64;
 const EINVAL: u64 = -22i64 as u64;
@@ -333,18 +333,20 @@ fn prog_array(max_entries: u32) -> Arc<Map> {
 }
 
 #[test]
-fn a_tail_call_goes_on_with_another_program_and_its_maps() {
+pub(crate) fn a_tail_call_goes_on_with_another_program_and_its_maps() {
     let programs = prog_array(2);
+    let bytes = cells(&12u64.to_ne_bytes());
+    let args = [Arg::Mem(Window::from_cells(&bytes))];
     let values = array(8, 1);
     values.update(&[0; 4], &30u64.to_ne_bytes(), UpdateMode::Any).unwrap();
     let callee = program_with(
         code![
             load(op::DW, 0, 1, 0),
+            load(op::DW, 0, 0, 0),
             insn(op::LDDW, 2, pseudo::MAP_VALUE, 0, 0),
             insn(0, 0, 0, 0, 0),
             load(op::DW, 2, 2, 0),
             alu64(op::ADD, 0, 2),
-            alu64(op::ADD, 0, 6),
             load(op::DW, 3, 10, -8),
             alu64(op::ADD, 0, 3),
             exit()
@@ -358,12 +360,12 @@ fn a_tail_call_goes_on_with_another_program_and_its_maps() {
         vec![programs.clone()],
         vec![],
     );
-    assert_eq!(run(&entry, &[Arg::Scalar(12)]), Ok(42));
+    assert_eq!(run(&entry, &args), Ok(42));
 
     // What follows runs when there is no such program.
     for index in [0, 2, -1] {
         let entry = program_with(tail(index, code![exit()]), vec![programs.clone()], vec![]);
-        assert_eq!(run(&entry, &[Arg::Scalar(12)]), Ok(ENOENT));
+        assert_eq!(run(&entry, &args), Ok(ENOENT));
     }
     let entry = program_with(code![mov(1, 8), tail(1, code![exit()])], vec![programs.clone()], vec![]);
     assert_eq!(run(&entry, &[Arg::Scalar(12)]), bad("bpf_tail_call", 1, ArgFault::NotContext));

@@ -82,9 +82,16 @@ impl Kernel {
 
     /// A map, by the number of its kind.
     pub(crate) fn map(&mut self, kind: u32, key: u32, value: u32, entries: u32) -> io::Result<OwnedFd> {
+        self.map_with_flags(kind, [key, value, entries], 0)
+    }
+
+    /// A map, by the number of its kind, the lengths of a key and a value, how many entries, and flags.
+    pub(crate) fn map_with_flags(&mut self, kind: u32, sizes: [u32; 3], flags: u32) -> io::Result<OwnedFd> {
+        let [key, value, entries] = sizes;
         let mut attr = [0; 18];
         attr[0] = pair(kind, key);
         attr[1] = pair(value, entries);
+        attr[2] = pair(flags, 0);
         bpf(BPF_MAP_CREATE, &mut attr).map(owned)
     }
 

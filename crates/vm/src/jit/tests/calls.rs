@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::contract::{ArgKind, ArgType, Callable, Effects, RetKind};
 use crate::interp::{Call, MAX_FRAMES};
-use crate::maps::{Map, MapKind, MapSpec};
+use crate::maps::{Map, MapKind, MapSpec, UpdateMode};
 use crate::mem::{Access, Width, Window};
 use crate::program::{JumpTable, Missing, Poison};
 use crate::verify::{Entry, Limits, verify};
@@ -596,6 +596,156 @@ fn another_program_goes_on_in_place_of_a_function() {
     }
 }
 
+/// A program that tail-calls the one at the index of the second argument, in a function and in a frame that a
+/// callback or local call made.
+const GOES_ON: [&str; 3] = [
+    "r2 = map[0] ll\nr3 = *(u64 *)(r1 + 8)\ncall 12\nr0 = 3\nexit",
+    "r6 = r1\ncall f\nr0 += 1\nexit\nf: r2 = map[0] ll\nr3 = *(u64 *)(r1 + 8)\ncall 12\nr0 = 3\nexit",
+    "*(u64 *)(r10 - 8) = r1\nr1 = 2\nr2 = func f ll\nr3 = r10\nr3 += -8\nr4 = 0\ncall 181\nr0 += 2\nexit\n\
+     f: r1 = *(u64 *)(r2 + 0)\nr2 = map[0] ll\nr3 = *(u64 *)(r1 + 8)\ncall 12\nr0 = 3\nexit",
+];
+
+fn prog_array() -> Arc<Map> {
+    Map::new(MapSpec::new("next", MapKind::ProgArray, 4, 4, 4), 1).unwrap()
+}
+
+/// What both engines make of a program of [`GOES_ON`] and of what it goes on with. The results are the same; how
+/// much of the budget was used need not be.
+fn goes_on(text: &str, programs: &Arc<Map>, args: &[Arg<'_>], budget: u64) -> (Outcome, u64) {
+    let program = whole(crate::build::program_with(asm(text), vec![Arc::clone(programs)], Vec::new()));
+    let compiled = compiled(&program);
+    let outcome = run_for(&compiled, args, budget);
+    let interpreted = Worker::new(0).run(&program, args, &mut TestHost::default(), budget);
+    assert_eq!(outcome.result, interpreted.result, "{text}");
+    (outcome, interpreted.insns)
+}
+
+#[test]
+fn what_a_compiled_program_goes_on_with_runs_compiled() {
+    let programs = prog_array();
+    // 2000 instructions interpreted, and next to none of the budget compiled: the loop is known to end.
+    let long = "r2 = 1000\nl: r2 += -1\nif r2 != 0 goto l\nr0 = *(u64 *)(r1 + 0)\nexit";
+    let long = whole(crate::build::program(asm(long)));
+    let facts = Facts { reached: vec![true; long.insns.len()], ..Facts::default() };
+    programs.set_compiled(0, Arc::new(compiled_with(&long, facts).unwrap())).unwrap();
+    programs.set_program(1, Arc::clone(&long)).unwrap();
+    for (text, results) in GOES_ON.into_iter().zip([5, 6, 3]) {
+        for index in [0, 1] {
+            let args = [Arg::Scalar(5), Arg::Scalar(index)];
+            let (outcome, interpreted) = goes_on(text, &programs, &args, 100_000);
+            assert_eq!(outcome.result, Ok(results));
+            assert!(interpreted > 2000);
+            assert_eq!(outcome.insns < 100, index == 0, "{}", outcome.insns);
+        }
+    }
+    // Another program in the entry takes the code with it.
+    programs.set_program(0, long).unwrap();
+    let (outcome, _) = goes_on(GOES_ON[0], &programs, &[Arg::Scalar(5), Arg::Scalar(0)], 100_000);
+    assert!(outcome.insns > 2000);
+}
+
+#[test]
+fn code_is_for_the_arguments_it_was_proved_for() {
+    let words = [const { Cell::new(7) }; 4];
+    let window = Window::from_words(&words);
+    let given = |size| [ArgType::Struct { name: "s", size, access: Access::ReadWrite }];
+    let spin = "r2 = 20\nl: r2 += -1\nif r2 != 0 goto l\n";
+    let next = format!("r1 = *(u64 *)(r1 + 0)\nr0 = *(u64 *)(r1 + 0)\n{spin}exit");
+    let next = whole(crate::build::program(asm(&next)));
+    let code = |size| {
+        Arc::new(compile(&verify(&next, Entry::Context(&given(size)), Limits::default()).unwrap()).unwrap())
+    };
+    let program = "r2 = map[0] ll\nr3 = 0\ncall 12\nr0 = 3\nexit";
+    for (sizes, runs_compiled) in [(&[32][..], true), (&[40], false), (&[40, 8], true), (&[8], true)] {
+        let programs = prog_array();
+        sizes.iter().for_each(|&size| programs.set_compiled(0, code(size)).unwrap());
+        let program = whole(crate::build::program_with(asm(program), vec![programs], Vec::new()));
+        let verified = verify(&program, Entry::Context(&given(32)), Limits::default()).unwrap();
+        let outcome = run_for(&compile(&verified).unwrap(), &[Arg::Mem(window)], 100_000);
+        assert_eq!(outcome.result, Ok(7));
+        assert_eq!(outcome.insns < 40, runs_compiled, "{sizes:?} {}", outcome.insns);
+    }
+}
+
+#[test]
+fn what_goes_wrong_in_the_other_program_is_told_of_that() {
+    let programs = prog_array();
+    let put = |index, name: &str, text: &str| {
+        let program = Program { name: name.into(), ..crate::build::program(asm(text)) };
+        programs.set_compiled(index, Arc::new(compiled(&whole(program)))).unwrap();
+    };
+    put(0, "endless", "r0 = 0\nl: r0 += 1\ngoto l");
+    put(1, "wrong", "call 15\nr1 = 0\nr2 = 0\ncall 1\nexit");
+    put(2, "deep", "call f\nexit\nf: call f\nexit");
+    for text in GOES_ON {
+        for (index, name, slot) in [(0, "endless", None), (1, "wrong", Some(3)), (2, "deep", Some(2))] {
+            let args = [Arg::Scalar(5), Arg::Scalar(index)];
+            let program =
+                whole(crate::build::program_with(asm(text), vec![Arc::clone(&programs)], Vec::new()));
+            let fault = run_for(&compiled(&program), &args, 2_000_000).result.unwrap_err();
+            let interpreted = Worker::new(0).run(&program, &args, &mut TestHost::default(), 2_000_000);
+            let expected = interpreted.result.unwrap_err();
+            assert_eq!((fault.program.as_str(), &fault.kind), (name, &expected.kind));
+            assert_eq!(fault.slot, slot.unwrap_or(fault.slot));
+        }
+    }
+}
+
+#[test]
+fn programs_that_take_turns_stop_after_so_many() {
+    let programs = prog_array();
+    let counter = Map::new(MapSpec::new("m", MapKind::Array, 4, 8, 1), 1).unwrap();
+    let text = "r6 = r1\nr7 = map[1][0] ll\nr8 = 1\nlock *(u64 *)(r7 + 0) += r8\nr1 = r6\nr2 = map[0] ll\n\
+                r3 = 0\ncall 12\nr0 = *(u64 *)(r7 + 0)\nexit";
+    let maps = vec![Arc::clone(&programs), counter];
+    let again = whole(crate::build::program_with(asm(text), maps, Vec::new()));
+    let verified = verify(&again, Entry::Context(&[]), Limits::default()).unwrap();
+    let code = Arc::new(compile(&verified).unwrap());
+    programs.set_compiled(0, Arc::clone(&code)).unwrap();
+    let mut worker = Worker::new(0);
+    for round in 1..4 {
+        assert_eq!(worker.run_compiled(&code, &[], &mut TestHost::default(), 10_000).result, Ok(34 * round));
+    }
+    // They refer to each other.
+    programs.clear_programs();
+}
+
+#[test]
+fn a_program_that_was_not_proved_does_not_reach_the_frames_of_others() {
+    // The one that waits loads from an address that it keeps in its frame, and the other one aims at that.
+    let text = "*(u64 *)(r10 - 8) = r10\ncall f\nr1 = *(u64 *)(r10 - 8)\nr0 = *(u64 *)(r1 - 8)\nr0 = 9\nexit\n\
+                f: r2 = map[0] ll\nr3 = 0\ncall 12\nr0 = 3\nexit";
+    for distance in [1024, 512, 1016] {
+        let programs = prog_array();
+        let other = format!("r1 = r10\nr1 += -{distance}\n*(u64 *)(r1 - 8) = 8\nr0 = 0\nexit");
+        programs.set_program(0, whole(crate::build::program(asm(&other)))).unwrap();
+        let program = whole(crate::build::program_with(asm(text), vec![programs], Vec::new()));
+        let verified = verify(&program, Entry::Context(&[]), Limits::default()).unwrap();
+        let fault = run_for(&compile(&verified).unwrap(), &[], 1000).result.unwrap_err();
+        assert!(matches!(fault.kind, FaultKind::Store { size: 8, .. }), "{fault:?}");
+    }
+    // Its own frames it reaches, as many as there are left.
+    let text = "call f\nr0 += 1\nexit\nf: r2 = map[0] ll\nr3 = 0\ncall 12\nr0 = 3\nexit";
+    for (calls, fits) in [(6, true), (7, false)] {
+        let functions: String = (1..=calls)
+            .map(|n| {
+                let next = if n < calls { format!("call g{}", n + 1) } else { "r0 = 0".into() };
+                format!("g{n}: *(u64 *)(r10 - 512) = {n}\n{next}\nr1 = *(u64 *)(r10 - 512)\nr0 += r1\nexit\n")
+            })
+            .collect();
+        let programs = prog_array();
+        let other = whole(crate::build::program(asm(&format!("call g1\nexit\n{functions}"))));
+        let program = whole(crate::build::program_with(asm(text), vec![Arc::clone(&programs)], Vec::new()));
+        let code = compile(&verify(&program, Entry::Context(&[]), Limits::default()).unwrap()).unwrap();
+        let proved = verify(&other, Entry::Context(&[]), Limits::default()).unwrap();
+        let expected = if fits { Ok(calls * (calls + 1) / 2 + 1) } else { Err(FaultKind::TooDeep) };
+        programs.set_program(0, other).unwrap();
+        assert_eq!(run(&code, &[]), expected);
+        programs.set_compiled(0, Arc::new(compile(&proved).unwrap())).unwrap();
+        assert_eq!(run(&code, &[]), expected);
+    }
+}
+
 #[test]
 fn what_another_program_gives_is_not_trusted() {
     let programs = Map::new(MapSpec::new("next", MapKind::ProgArray, 4, 4, 4), 1).unwrap();
@@ -614,15 +764,33 @@ fn what_another_program_gives_is_not_trusted() {
 
 #[test]
 fn every_thread_has_a_value() {
-    let text =
-        "*(u32 *)(r10 - 4) = 0\nr1 = map[0] ll\nr2 = r10\nr2 += -4\ncall 1\nr0 = *(u64 *)(r0 + 0)\nexit";
-    for kind in [MapKind::Array, MapKind::PerCpuArray] {
-        let map = Map::new(MapSpec::new("m", kind, 4, 8, 1), 2).unwrap();
-        let program = whole(crate::build::program_with(asm(text), vec![map], Vec::new()));
+    let text = "*(u32 *)(r10 - 8) = 32\n*(u32 *)(r10 - 4) = 0\nr1 = map[0] ll\nr2 = r10\nr2 += KEY\n\
+                call 1\nif r0 == 0 goto e\nr0 = *(u64 *)(r0 + 0)\ne: exit";
+    for (kind, key) in [
+        (MapKind::Array, 4),
+        (MapKind::PerCpuArray, 4),
+        (MapKind::Hash, 4),
+        (MapKind::PerCpuHash, 4),
+        (MapKind::PerCpuHash, 8),
+        (MapKind::LruHash, 8),
+        (MapKind::LruPerCpuHash, 4),
+        (MapKind::LpmTrie, 8),
+    ] {
+        let flags = if kind == MapKind::LpmTrie { crate::maps::flags::NO_PREALLOC } else { 0 };
+        let spec = MapSpec { flags, ..MapSpec::new("m", kind, key, 8, 1) };
+        let map = Map::new(spec, 2).unwrap();
+        let values = [7u64, 8].map(u64::to_ne_bytes).concat();
+        let key_bytes = [32u32, 0].map(u32::to_ne_bytes).concat();
+        map.update(&key_bytes[8 - key as usize..], &values[..8 * map.slots()], UpdateMode::Any).unwrap();
+        let text = text.replace("KEY", &format!("-{key}"));
+        let program = whole(crate::build::program_with(asm(&text), vec![map], Vec::new()));
         let compiled = compile(&verify(&program, Entry::Context(&[]), Limits::default()).unwrap()).unwrap();
         for slot in 0..5 {
-            let outcome = Worker::new(slot).run_compiled(&compiled, &[], &mut TestHost::default(), 100);
-            assert_eq!(outcome.result, Ok(0));
+            let mut worker = Worker::new(slot);
+            let outcome = worker.run_compiled(&compiled, &[], &mut TestHost::default(), 100);
+            let expected = if kind.is_per_cpu() { 7 + slot as u64 % 2 } else { 7 };
+            assert_eq!(outcome.result, Ok(expected), "{kind:?}");
+            assert_eq!(worker.run(&program, &[], &mut TestHost::default(), 100).result, Ok(expected));
         }
     }
 }
