@@ -8,15 +8,16 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use fuse_bpf::filter::{ArgType, Unproved};
 use fuse_bpf_vm::asm::assemble;
 use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::verify::{Entry, Limits, verify};
+
+#[path = "engine/filters.rs"]
+mod filters;
 
 #[path = "../../vm/tests/corpus.rs"]
 #[allow(dead_code, unused_imports, reason = "only its programs are used here")]
@@ -127,39 +128,15 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The programs of an object with what they are given.
-fn filters(path: &Path) -> Vec<(String, Arc<Program>, Vec<ArgType>)> {
-    let file = path.file_name().unwrap().to_string_lossy();
-    let file = file.trim_end_matches(".bpf.o");
-    let object = Unproved::load_file(path, 1).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut found: Vec<(String, Arc<Program>, Vec<ArgType>)> = Vec::new();
-    for trial in object.trials() {
-        // One program may be several members.
-        if !found.iter().any(|(_, other, _)| Arc::ptr_eq(other, &trial.program)) {
-            let args = trial.arguments.iter().map(|(arg, _)| arg.clone()).collect();
-            found.push((format!("{file} {}", trial.member), trial.program, args));
-        }
-    }
-    found
-}
-
-fn objects() -> Vec<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../bpf");
-    let files =
-        ["filters", "tests", "rust"].into_iter().flat_map(|dir| std::fs::read_dir(root.join(dir)).unwrap());
-    let mut objects: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
-    objects.retain(|path| path.extension().is_some_and(|extension| extension == "o"));
-    objects.sort();
-    objects
-}
-
 fn real_filters(wanted: &str) {
     header();
     let (mut rows, mut processed, mut total, mut worst) = (Vec::new(), 0, Duration::ZERO, 0);
-    for path in objects() {
+    for path in filters::objects() {
         // Programs of one length that are as much work are alike: the first stands for them.
         let mut alike: Vec<(String, Measured, usize, usize)> = Vec::new();
-        for (name, program, args) in filters(&path).into_iter().filter(|(name, ..)| name.contains(wanted)) {
+        for (name, program, args) in
+            filters::filters(&path).into_iter().filter(|(name, ..)| name.contains(wanted))
+        {
             let measured =
                 measure(&program, Entry::Context(&args), Limits::default(), Duration::from_millis(10));
             let same = alike.iter_mut().find(|(_, first, len, _)| {

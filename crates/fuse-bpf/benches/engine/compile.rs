@@ -58,14 +58,8 @@ pub(crate) fn table(options: &Options) {
             continue;
         }
         for (program_name, program, args) in filters::filters(&path) {
-            // Some objects do not say enough of the types that their programs are given.
-            let verified = match verify(&program, Entry::Context(&args), Limits::default()) {
-                Ok(verified) => verified,
-                Err(rejection) => {
-                    println!("skipped: {program_name}: {rejection}");
-                    continue;
-                }
-            };
+            let verified = verify(&program, Entry::Context(&args), Limits::default());
+            let verified = verified.unwrap_or_else(|rejection| panic!("{program_name}: {rejection}"));
             // What cannot be reached is not compiled.
             let insns = verified.facts().reached.iter().filter(|reached| **reached).count();
             let mut best = (f64::INFINITY, 0);

@@ -1,4 +1,4 @@
-//! How fast programs run: `cargo bench -p fuse-bpf-vm --bench engine`.
+//! How fast programs run: `cargo bench -p fuse-bpf --bench engine`.
 //!
 //! Four tables. The first sets compiled programs against the kernel's compiler, native code and the interpreter: the
 //! same C (`bpf/bench/engine.bpf.c`), in turns, in one process. The others: what a call from Rust costs, how long
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 mod compile;
 mod entry;
 mod filters;
-#[path = "../../tests/exec/kernel.rs"]
+#[path = "../../../vm/tests/exec/kernel.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod kernel;
 mod native;
