@@ -30,6 +30,7 @@ mod compare;
 mod effects;
 mod facts;
 mod flow;
+mod globals;
 mod join;
 mod log;
 mod marks;
@@ -186,27 +187,42 @@ pub struct Stats {
 pub fn verify(program: &Arc<Program>, entry: Entry<'_>, limits: Limits) -> Result<Verified, Box<Rejection>> {
     program.maps.iter().for_each(|map| map.freeze());
     let mut walker = walk::Walker::new(program, entry, limits);
-    let longest = walker.walk()?;
-    Ok(verified(walker, longest))
+    match walker.walk() {
+        Ok(longest) => Ok(verified(walker, longest, None)),
+        Err(rejection) => retried(program, entry, limits, rejection),
+    }
 }
 
-/// What a walk to the end found.
-fn verified(walker: walk::Walker<'_>, longest: Option<u64>) -> Verified {
-    let program = walker.program;
-    let fuel = if walker.joined { walker.flow.backward.clone() } else { Vec::new() };
+/// What is too much work when all calls are walked may be proved function by function.
+fn retried(
+    program: &Arc<Program>,
+    entry: Entry<'_>,
+    limits: Limits,
+    rejection: Box<Rejection>,
+) -> Result<Verified, Box<Rejection>> {
+    let again = matches!(rejection.rule, Rule::TooComplex { .. });
+    let by_signature = again.then(|| globals::verify(program, entry, limits)).flatten();
+    // How it was refused first says more than that it is not to be proved by signatures either.
+    by_signature.and_then(Result::ok).ok_or(rejection)
+}
+
+/// What a walk to the end found; or several, of functions by themselves, the last of which is that of the entry.
+fn verified(walker: walk::Walker<'_>, longest: Option<u64>, all: Option<globals::Found>) -> Verified {
+    let found = all.unwrap_or_else(|| globals::Found::of(&walker));
+    let fuel = if found.joined { walker.flow.backward.clone() } else { Vec::new() };
     let stats = Stats {
-        processed: walker.processed,
-        states: walker.checkpoints(),
-        longest: longest.filter(|_| !walker.joined),
+        processed: found.processed,
+        states: found.states,
+        longest: longest.filter(|_| !found.joined),
         frames: walker.deepest.max(1),
     };
-    let maps = walker.calls.iter().filter_map(|(&slot, &map)| map.map(|map| (slot, map))).collect();
-    let facts = Facts { reached: walker.reached, maps, fuel };
+    let maps = found.calls.iter().filter_map(|(&slot, &map)| map.map(|map| (slot, map))).collect();
+    let facts = Facts { reached: found.reached, maps, fuel };
     Verified {
-        program: Arc::clone(program),
+        program: Arc::clone(walker.program),
         given: Given::new(walker.start),
         facts,
-        uses: walker.uses,
+        uses: found.uses,
         stats,
     }
 }

@@ -530,13 +530,13 @@ impl Walker<'_> {
     }
 
     /// Whether a value is the null pointer, for certain.
-    fn is_zero(&mut self, value: &Value) -> bool {
+    pub(super) fn is_zero(&mut self, value: &Value) -> bool {
         self.constant(value) == Some(0)
     }
 
     /// Memory lent to a call, and what of it: `size` is its least and greatest length, `length` the number it is.
     /// `addresses`: it may hold some.
-    fn memory_of(
+    pub(super) fn memory_of(
         &mut self,
         state: &mut State,
         register: u8,

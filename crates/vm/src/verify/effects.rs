@@ -46,6 +46,22 @@ impl Uses {
         }
     }
 
+    /// All that another part of the program uses is used.
+    pub(super) fn add(&mut self, other: &Uses) {
+        self.effects |= other.effects;
+        if self.arguments.len() < other.arguments.len() {
+            self.arguments.resize(other.arguments.len(), ArgumentUse::default());
+        }
+        for (all, one) in self.arguments.iter_mut().zip(&other.arguments) {
+            all.read.extend(&one.read);
+            all.written.extend(&one.written);
+        }
+        self.buffers_read.extend(&other.buffers_read);
+        self.buffers_written.extend(&other.buffers_written);
+        self.maps_read.extend(&other.maps_read);
+        self.maps_written.extend(&other.maps_written);
+    }
+
     /// A map is read or changed.
     pub(super) fn map(&mut self, index: u32, access: Access, constant: bool) {
         match access {

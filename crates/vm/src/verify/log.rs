@@ -11,7 +11,7 @@ use super::reject::{Rejection, Rule};
 use super::state::State;
 use super::walk::Walker;
 use super::watch::Watch;
-use super::{Entry as Start, Limits, Verified, verified};
+use super::{Entry as Start, Limits, Verified, retried, verified};
 use crate::disasm::kernel_line;
 use crate::program::{Program, SourceLine};
 use values::View;
@@ -88,8 +88,17 @@ pub fn verify_logged(
     walker.watch = Some(&mut log);
     let longest = walker.walk();
     let work = Work { processed: walker.processed, limit: limits.insns, states: walker.checkpoints() };
-    let verdict = longest.map(|longest| verified(walker, longest));
-    log.close(verdict.as_ref().err().map(|rejection| &**rejection), &work)?;
+    let walked = longest.map(|longest| verified(walker, longest, None));
+    log.close(walked.as_ref().err().map(|rejection| &**rejection), &work)?;
+    let rejection = match walked {
+        Ok(verified) => return Ok(Ok(verified)),
+        Err(rejection) => rejection,
+    };
+    let verdict = retried(program, entry, limits, rejection);
+    if let Ok(verified) = &verdict {
+        let processed = verified.stats().processed;
+        writeln!(sink, "proved with its global functions by their signatures: processed {processed} insns")?;
+    }
     Ok(verdict)
 }
 

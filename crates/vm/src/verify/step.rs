@@ -10,6 +10,7 @@ use super::walk::{Next, Walker};
 use crate::insn::{Insn, op, pseudo};
 use crate::interp::MAX_FRAMES;
 use crate::mem::Access;
+use crate::program::Function;
 use std::rc::Rc;
 
 type Done<T> = Result<T, Box<Rule>>;
@@ -392,6 +393,10 @@ impl Walker<'_> {
                 Ok(Next::On)
             }
             op::CALL_IMM if insn.src == pseudo::CALL_LOCAL => {
+                if let Some(summary) = self.globals.get(&target()).cloned() {
+                    self.call_global(state, &summary)?;
+                    return Ok(Next::On);
+                }
                 self.enter(state, target(), Entered::Call, pc)?;
                 for register in 1..=5 {
                     let value = state.frames[state.frames.len() - 2].regs[register];
@@ -427,9 +432,7 @@ impl Walker<'_> {
             return Err(Rule::JumpTable { register: insn.dst }.into());
         };
         self.marks.mark(scalar.node);
-        let function = self.program.function(pc).map_or(0, |function| function.start);
-        let tables = self.program.jump_tables.iter().filter(|table| table.function == function);
-        let mut targets: Vec<usize> = tables.flat_map(|table| table.targets.iter().copied()).collect();
+        let mut targets: Vec<usize> = self.program.targets(pc).collect();
         targets.sort_unstable();
         targets.dedup();
         targets.retain(|&to| scalar.num.contains(to as u64));
@@ -521,8 +524,10 @@ impl Walker<'_> {
 
     /// The end of the program.
     fn finish(&mut self, state: &mut State, result: Value) -> Done<Next> {
+        let void = |function: &Function| function.signature.as_ref().is_some_and(|signature| signature.void);
         match result {
             Value::Scalar(_) => {}
+            Value::None if self.function.is_some_and(void) => {}
             Value::None => return Err(Rule::Unset { register: 0 }.into()),
             Value::Pointer(_) => return Err(Rule::Leak { register: 0, to: "the return value" }.into()),
         }

@@ -162,7 +162,7 @@ pub fn verify_traced(
     walker.watch = Some(&mut recorder);
     let longest = walker.walk()?;
     let marks = std::mem::take(&mut walker.marks);
-    let verified = super::verified(walker, longest);
+    let verified = super::verified(walker, longest, None);
     Ok((verified, recorder.finish(marks, memory)))
 }
 

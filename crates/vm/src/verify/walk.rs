@@ -3,6 +3,7 @@
 use super::compare::{Comparison, Ids, Place, live};
 use super::effects::Uses;
 use super::flow::{Flow, is_again};
+use super::globals::{Summary, arguments};
 use super::join::{thresholds, widened};
 use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
@@ -10,8 +11,8 @@ use super::state::{Entered, Frame, Id, Kind, Pointer, Scalar, Slot, State, Value
 use super::watch::Watch;
 use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
-use crate::program::Program;
-use std::collections::VecDeque;
+use crate::program::{Function, Program};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub(super) struct Walker<'p> {
     pub(super) marks: Marks,
     pub(super) uses: Uses,
     /// By the slot of a call: the only map it was given, if there is only one.
-    pub(super) calls: std::collections::BTreeMap<usize, Option<u32>>,
+    pub(super) calls: BTreeMap<usize, Option<u32>>,
     points: Vec<Checkpoint>,
     /// States remembered by slot, oldest first.
     at: Vec<Vec<Seen>>,
@@ -112,6 +113,10 @@ pub(super) struct Walker<'p> {
     attempt_end: u64,
     /// For comparisons.
     ids: Ids,
+    /// The function that is proved by itself, if it is not the program's entry.
+    pub(super) function: Option<&'p Function>,
+    /// Functions that are not walked into, by their first slots.
+    pub(super) globals: BTreeMap<usize, Summary>,
     /// Who is shown all of it, if anybody.
     pub(super) watch: Option<&'p mut (dyn Watch + 'p)>,
 }
@@ -126,7 +131,7 @@ impl<'p> Walker<'p> {
             flow: Flow::new(program),
             marks: Marks::default(),
             uses: Uses::default(),
-            calls: std::collections::BTreeMap::new(),
+            calls: BTreeMap::new(),
             points: Vec::new(),
             at: std::iter::repeat_with(Vec::new).take(count).collect(),
             age: VecDeque::new(),
@@ -145,6 +150,8 @@ impl<'p> Walker<'p> {
             attempt_start: 0,
             attempt_end: u64::MAX,
             ids: Ids::default(),
+            function: None,
+            globals: BTreeMap::new(),
             watch: None,
         }
     }
@@ -166,8 +173,15 @@ impl<'p> Walker<'p> {
                 first.regs[2] = Value::constant(size.into());
             }
         }
+        let mut pc = 0;
+        if let Some(function) = self.function {
+            pc = function.start;
+            let arguments = function.signature.as_ref().map(|signature| arguments(self, signature));
+            first.regs[1..6].fill(Value::None);
+            first.regs[1..].iter_mut().zip(arguments.unwrap_or_default()).for_each(|(to, value)| *to = value);
+        }
         let mut state = State {
-            pc: 0,
+            pc,
             frames: vec![Rc::new(first)],
             references: Vec::new(),
             facts: Vec::new(),
