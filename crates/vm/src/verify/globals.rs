@@ -41,10 +41,16 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn of(walker: &Walker<'_>) -> Found {
-        let mut found = Found::default();
-        found.add(walker);
-        found
+    /// What one walk found, taken out of it.
+    pub(super) fn of(walker: &mut Walker<'_>) -> Found {
+        Found {
+            processed: walker.processed,
+            states: walker.checkpoints(),
+            joined: walker.joined,
+            reached: std::mem::take(&mut walker.reached),
+            calls: std::mem::take(&mut walker.calls),
+            uses: std::mem::take(&mut walker.uses),
+        }
     }
 
     fn add(&mut self, walker: &Walker<'_>) {
