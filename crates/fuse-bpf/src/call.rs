@@ -13,15 +13,18 @@ use std::time::{Duration, Instant};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
-use fuse_bpf_vm::interp::{Arg, Worker as Machine};
+use fuse_bpf_vm::interp::Arg;
 use fuse_bpf_vm::mem::Window;
 use zerocopy::IntoBytes;
 
-use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, entry, fuse_getxattr_in, fuse_in_header, verdict};
+use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, fuse_getxattr_in, fuse_in_header, verdict};
 use crate::backing::{Backing, Entry, File, Node};
+use crate::daemon::{DaemonFile, Handles};
 use crate::errno::Errno;
 use crate::filter::buffer::{FuseBuffer, cells};
+use crate::filter::entry::{self, Action};
 use crate::filter::flow::{self, Stages};
+use crate::filter::machines::Lease;
 use crate::filter::trace::Trace;
 use crate::filter::{Chain, FilterSet, Stage};
 use crate::ops::{Filter, Op, OutArg, Source};
@@ -36,6 +39,54 @@ const OUTS: usize = 2;
 /// Instructions one filter may execute in one call.
 pub const BUDGET: u64 = 1_000_000;
 
+/// What a call opened.
+#[derive(Debug, Clone)]
+pub enum Opened {
+    /// A file below.
+    Backed(Arc<File>),
+    /// A file of the daemon's.
+    Daemon(Arc<DaemonFile>),
+}
+
+/// Who does the operation proper of a call, and who else is asked about it.
+pub trait Executor<'r> {
+    /// Does the operation on the backing directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operation fails with.
+    fn backing(&mut self, call: &mut Call<'r>) -> Result<(), Errno>;
+
+    /// Lets the daemon do it; `judged` when filters will look at the results.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon says; `ENOTCONN` without one.
+    fn daemon(&mut self, _call: &mut Call<'r>, _judged: bool) -> Result<(), Errno> {
+        Err(Errno::ENOTCONN)
+    }
+
+    /// Asks the daemon as a filter; its value counts as a program's would.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon says; `ENOTCONN` without one.
+    fn daemon_filter(&mut self, _call: &mut Call<'r>, _stage: Stage) -> Result<u32, Errno> {
+        Err(Errno::ENOTCONN)
+    }
+
+    /// The program set of this name, beside those of the object of the set that asks.
+    fn set_named(&self, _name: &str) -> Option<FilterSet> {
+        None
+    }
+}
+
+impl<'r, F: FnMut(&mut Call<'r>) -> Result<(), Errno>> Executor<'r> for F {
+    fn backing(&mut self, call: &mut Call<'r>) -> Result<(), Errno> {
+        self(call)
+    }
+}
+
 /// Takes over the reply of a call that cannot be answered yet.
 pub type Later = Box<dyn FnOnce(Reply) + Send>;
 
@@ -49,8 +100,10 @@ pub struct Call<'r> {
     pub request: Decoded<'r>,
     /// The inode the operation is on (the directory, for names).
     pub node: Arc<Node>,
-    /// The open file it is on, if it names one.
+    /// The open file it is on, if it names one that was opened below.
     pub file: Option<Arc<File>>,
+    /// The open file it is on, if it names one that the daemon opened.
+    pub daemon_file: Option<Arc<DaemonFile>>,
     /// The second inode (rename's new directory, link's file), if it names one.
     pub other: Option<Arc<Node>>,
     /// The program sets that filter it.
@@ -61,8 +114,18 @@ pub struct Call<'r> {
     pub entries: Vec<Entry>,
     /// The program sets of what was found or made, when a postfilter changed them.
     pub entry_chain: Option<Vec<FilterSet>>,
+    /// What the daemon wants of the program sets of what it put into the tree.
+    pub entry_sets: Action<String>,
+    /// Whether a postfilter took the backing object from what was found.
+    pub entry_removed: bool,
+    /// Whether the daemon has just given what was looked for a backing object.
+    pub entry_given: bool,
+    /// Whether filters will look at what the daemon answers.
+    pub judged: bool,
+    /// Whether the reply is complete as the daemon gave it.
+    pub answered: bool,
     /// What was opened, until the kernel has been told.
-    pub opened: Option<Arc<File>>,
+    pub opened: Option<Opened>,
     /// The handle under which it was registered.
     pub fh: Option<u64>,
     /// Where in a directory the next page starts, once it is not where the request says.
@@ -81,9 +144,20 @@ pub struct Call<'r> {
     head_len: usize,
     meta: &'r [Cell<u8>],
     input: &'r [Cell<u8>],
+    /// The request's struct with the numbers the daemon knows, before any filter.
+    sent_on: &'r [u8],
     buffers: ArenaVec<'r, FuseBuffer<'r>>,
     outs: [&'r [Cell<u8>]; OUTS],
     arena: &'r Bump,
+}
+
+/// Where the inodes and open files are that requests name.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables<'t> {
+    /// Those below.
+    pub backing: &'t Backing,
+    /// Those of the daemon.
+    pub handles: &'t Handles,
 }
 
 impl<'r> Call<'r> {
@@ -95,15 +169,16 @@ impl<'r> Call<'r> {
     pub fn new(
         header: fuse_in_header,
         request: Decoded<'r>,
-        backing: &Backing,
+        tables: Tables<'_>,
         data: &'r mut [u8],
         arena: &'r Bump,
         chain_of: impl Fn(&Node) -> Arc<Chain>,
     ) -> Result<Call<'r>, Errno> {
-        let node = backing.node(header.nodeid)?;
+        let node = tables.backing.node(header.nodeid)?;
         let chain = chain_of(&node);
         let mut call = Call::bare(header, request, node, chain, data, arena);
-        call.resolve(backing, chain_of)?;
+        call.resolve(tables, chain_of)?;
+        call.sent_on = call.arena.alloc_slice_fill_iter(call.input.iter().map(Cell::get));
         let (nodeid, opcode) = (call.node.filter_nodeid(), call.opcode());
         // The series does not say on which directory a link is made.
         let nodeid = if call.op.name == "LINK" { 0 } else { nodeid };
@@ -145,10 +220,16 @@ impl<'r> Call<'r> {
             chain,
             node,
             file: None,
+            daemon_file: None,
             other: None,
             entry: None,
             entries: Vec::new(),
             entry_chain: None,
+            entry_sets: Action::Keep,
+            entry_removed: false,
+            entry_given: false,
+            judged: false,
+            answered: false,
             opened: None,
             fh: None,
             position: None,
@@ -161,6 +242,7 @@ impl<'r> Call<'r> {
             head_len: 0,
             meta: cells(arena, bpf_fuse_meta_info::DESC.size),
             input,
+            sent_on: &[],
             buffers: ArenaVec::with_capacity_in(3, arena),
             outs: [&[]; OUTS],
             arena,
@@ -177,12 +259,20 @@ impl<'r> Call<'r> {
 
     /// Finds the file handle and the second inode a request names, and puts what filters see of them into
     /// the filtered copy.
-    fn resolve(&mut self, backing: &Backing, chain_of: impl Fn(&Node) -> Arc<Chain>) -> Result<(), Errno> {
+    fn resolve(&mut self, tables: Tables<'_>, chain_of: impl Fn(&Node) -> Arc<Chain>) -> Result<(), Errno> {
+        let Tables { backing, handles } = tables;
         let Some(desc) = self.op.input else { return Ok(()) };
         for field in desc.fields {
             let Some(raw) = self.request.input.get(field.offset..field.offset + 8) else { continue };
             let raw = u64::from_ne_bytes(raw.try_into().unwrap_or_default());
             let seen = match field.name {
+                "fh" | "fh_in" if self.has_handle() && Handles::has(raw) => {
+                    let file = match self.op.name {
+                        "RELEASE" | "RELEASEDIR" => handles.release(raw),
+                        _ => handles.file(raw),
+                    };
+                    self.daemon_file.insert(file.ok_or(Errno::EBADF)?).fh()
+                }
                 "fh" | "fh_in" if self.has_handle() => {
                     let file = match self.op.name {
                         "RELEASE" | "RELEASEDIR" => backing.release(raw).ok_or(Errno::EBADF)?,
@@ -192,6 +282,7 @@ impl<'r> Call<'r> {
                     self.file = Some(file);
                     seen
                 }
+                "fh_out" if Handles::has(raw) => handles.file(raw).ok_or(Errno::EBADF)?.fh(),
                 "fh_out" => backing.file(raw)?.filter_fh(),
                 "fh" => u64::MAX,
                 "newdir" | "oldnodeid" | "nodeid_out" => {
@@ -361,11 +452,7 @@ impl<'r> Call<'r> {
 
     /// Appends a struct to the reply.
     pub fn reply<T: Wire>(&mut self, value: &T) {
-        let bytes = value.as_bytes();
-        if let Some(to) = self.head.get_mut(self.head_len..self.head_len + bytes.len()) {
-            to.copy_from_slice(bytes);
-            self.head_len += bytes.len();
-        }
+        self.reply_bytes(value.as_bytes());
     }
 
     /// The reply so far: structs, then data.
@@ -394,15 +481,53 @@ impl<'r> Call<'r> {
     /// What the operation fails with.
     pub fn run(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Lease,
         trace: &Trace,
-        backing: &mut dyn FnMut(&mut Call<'r>) -> Result<(), Errno>,
+        executor: &mut dyn Executor<'r>,
     ) -> Result<(), Errno> {
         if !self.is_filtered() {
-            return backing(self);
+            return executor.backing(self);
         }
         let chain = Arc::clone(&self.chain);
-        flow::run(chain.sets().len(), &mut Filtered { call: self, chain: &chain, machine, trace, backing })
+        flow::run(chain.sets().len(), &mut Filtered { call: self, chain: &chain, machine, trace, executor })
+    }
+
+    /// The request's struct as it is sent on to the daemon: with its own numbers, and without what filters changed.
+    pub(crate) fn sent_on(&self) -> &'r [u8] {
+        self.sent_on
+    }
+
+    /// The request's struct as bytes, as prefilters left it.
+    pub(crate) fn input_bytes(&self) -> impl Iterator<Item = u8> {
+        self.input.iter().map(Cell::get)
+    }
+
+    /// Replaces the request's struct, as a filter would.
+    pub(crate) fn set_input_bytes(&mut self, bytes: &[u8]) {
+        store(self.input, bytes);
+    }
+
+    /// The buffers filters see: those of the request, then that of the results.
+    pub(crate) fn buffers(&mut self) -> &mut [FuseBuffer<'r>] {
+        &mut self.buffers
+    }
+
+    /// Result struct number `index` as bytes.
+    pub(crate) fn out_bytes(&self, index: usize) -> impl Iterator<Item = u8> {
+        self.outs.get(index).copied().unwrap_or_default().iter().map(Cell::get)
+    }
+
+    /// What filters are told of the call.
+    pub(crate) fn meta(&self) -> bpf_fuse_meta_info {
+        load(self.meta)
+    }
+
+    /// Appends bytes to the structs of the reply.
+    pub(crate) fn reply_bytes(&mut self, bytes: &[u8]) {
+        if let Some(to) = self.head.get_mut(self.head_len..self.head_len + bytes.len()) {
+            to.copy_from_slice(bytes);
+            self.head_len += bytes.len();
+        }
     }
 
     /// The values of the request's and the results' structs and buffers, for people: `prog run` prints them.
@@ -488,9 +613,9 @@ impl Eq for Argument {}
 struct Filtered<'c, 'r> {
     call: &'c mut Call<'r>,
     chain: &'c Chain,
-    machine: &'c mut Machine,
+    machine: &'c mut Lease,
     trace: &'c Trace,
-    backing: &'c mut dyn FnMut(&mut Call<'r>) -> Result<(), Errno>,
+    executor: &'c mut dyn Executor<'r>,
 }
 
 impl Stages for Filtered<'_, '_> {
@@ -503,16 +628,7 @@ impl Stages for Filtered<'_, '_> {
         };
         let Some(program) = program else { return Ok(None) };
 
-        let bit = match stage {
-            Stage::Pre => verdict::PREFILTER,
-            Stage::Post => verdict::POSTFILTER_BIT,
-        };
-        self.call.set_meta(|meta| meta.opcode = (meta.opcode & verdict::OPCODE_FILTER) | bit);
-        let entries = self.call.is_lookup() && stage == Stage::Post && !default;
-        if entries && let Ok(buffer) = self.call.out_buffer() {
-            buffer.fill(&[]);
-        }
-
+        self.call.enter(stage);
         let (args, count) = self.call.arguments(stage, default);
         let call = &mut *self.call;
         let mut host = FilterHost {
@@ -522,7 +638,7 @@ impl Stages for Filtered<'_, '_> {
             trace: self.trace,
         };
         let start = call.steps.is_some().then(Instant::now);
-        let outcome = program.run(self.machine, &args[..count], &mut host, BUDGET);
+        let outcome = program.run(self.machine.machine(), &args[..count], &mut host, BUDGET);
         if let Some(steps) = &mut self.call.steps {
             steps.push(Step {
                 stage,
@@ -534,12 +650,7 @@ impl Stages for Filtered<'_, '_> {
             });
         }
         match outcome.result {
-            Ok(value) => {
-                if entries {
-                    self.call.attach(index, set)?;
-                }
-                Ok(Some(value as u32))
-            }
+            Ok(value) => Ok(Some(value as u32)),
             Err(fault) => {
                 set.count_fault();
                 let line = format!("fault in program set `{}`: {fault}", set.name());
@@ -550,15 +661,34 @@ impl Stages for Filtered<'_, '_> {
         }
     }
 
-    fn backing(&mut self) -> Result<(), Errno> {
-        self.call.set_meta(|meta| meta.opcode &= verdict::OPCODE_FILTER);
-        let inputs = self.call.op.filter.map_or(0, |filter| filter.buffers.len());
-        self.call.buffers.iter_mut().take(inputs).for_each(FuseBuffer::freeze);
-        (self.backing)(self.call)
+    fn ask_daemon(&mut self, _: usize, stage: Stage) -> Result<u32, Errno> {
+        self.call.enter(stage);
+        self.machine.give_back();
+        self.executor.daemon_filter(self.call, stage)
     }
 
-    fn set_error(&mut self, error: Errno) {
-        self.call.set_meta(|meta| meta.error_in = error.raw().wrapping_neg() as u32);
+    fn backing(&mut self) -> Result<(), Errno> {
+        self.call.leave_prefilters();
+        self.executor.backing(self.call)
+    }
+
+    fn daemon(&mut self, judged: bool) -> Result<(), Errno> {
+        self.call.leave_prefilters();
+        self.machine.give_back();
+        self.executor.daemon(self.call, judged)
+    }
+
+    fn settle(&mut self, set: usize, result: Result<(), Errno>) -> Result<(), Errno> {
+        if let Some(asked) = self.chain.sets().get(set).filter(|_| self.call.is_lookup()) {
+            self.call.attach(set, asked, &|name| self.executor.set_named(name))?;
+        }
+        // A name that is not below was given a backing object: it is found all the same.
+        if std::mem::take(&mut self.call.entry_given) { Ok(()) } else { result }
+    }
+
+    fn set_result(&mut self, result: Result<(), Errno>) {
+        let error = result.map_or_else(|error| error.raw().wrapping_neg() as u32, |()| 0);
+        self.call.set_meta(|meta| meta.error_in = error);
     }
 }
 
@@ -599,42 +729,44 @@ impl<'r> Call<'r> {
         (args, count)
     }
 
-    /// Applies the entry blocks a lookup postfilter wrote (spec section 9.4) to the sets the entry will have.
-    fn attach(&mut self, index: usize, set: &FilterSet) -> Result<(), Errno> {
-        let bytes = self.out_buffer()?.bytes();
-        if !bytes.len().is_multiple_of(entry::BLOCK) {
-            return Err(Errno::EINVAL);
-        }
-        let mut acted = false;
-        for block in bytes.chunks_exact(entry::BLOCK) {
-            let word = |at: usize| {
-                block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
-            };
-            let kind = word(0);
-            if kind == 0 {
-                break;
-            }
-            if word(4) != 0 || acted {
-                return Err(Errno::EINVAL);
-            }
-            acted = true;
-            let replacement = match kind {
-                entry::REMOVE_BPF => None,
-                entry::BPF => {
-                    let name = CStr::from_bytes_until_nul(&block[8..]).map_err(|_| Errno::EINVAL)?;
-                    let name = name.to_str().map_err(|_| Errno::EINVAL)?;
-                    Some(set.sibling(name).ok_or(Errno::EINVAL)?)
-                }
-                // A descriptor written by a program means nothing; backing objects come from a daemon.
-                _ => return Err(Errno::EINVAL),
-            };
-            let sets = self.entry_chain.get_or_insert_with(|| self.chain.sets().to_vec());
-            // Postfilters run innermost first, so the sets after this one may be fewer, the ones before
-            // it are all still there.
-            match replacement {
-                Some(new) => sets[index] = new,
-                None => drop(sets.remove(index)),
-            }
+    /// Tells filters in which stage the call is.
+    fn enter(&mut self, stage: Stage) {
+        let bit = match stage {
+            Stage::Pre => verdict::PREFILTER,
+            Stage::Post => verdict::POSTFILTER_BIT,
+        };
+        self.set_meta(|meta| meta.opcode = (meta.opcode & verdict::OPCODE_FILTER) | bit);
+    }
+
+    /// The operation comes: what it is about does not change any more.
+    fn leave_prefilters(&mut self) {
+        self.set_meta(|meta| meta.opcode &= verdict::OPCODE_FILTER);
+        let inputs = self.op.filter.map_or(0, |filter| filter.buffers.len());
+        self.buffers.iter_mut().take(inputs).for_each(FuseBuffer::freeze);
+    }
+
+    /// Applies the entry blocks that were written on behalf of a set to what the entry will have, and takes them.
+    fn attach(
+        &mut self,
+        index: usize,
+        set: &FilterSet,
+        named: &dyn Fn(&str) -> Option<FilterSet>,
+    ) -> Result<(), Errno> {
+        let blocks = self.out_buffer()?;
+        let actions = entry::parse(blocks.bytes(), entry::Author::Program)?;
+        blocks.fill(&[]);
+        self.entry_removed |= actions.backing == Action::Remove;
+        let replacement = match actions.bpf {
+            Action::Keep => return Ok(()),
+            Action::Remove => None,
+            Action::Set(name) => Some(set.sibling(&name).or_else(|| named(&name)).ok_or(Errno::EINVAL)?),
+        };
+        let sets = self.entry_chain.get_or_insert_with(|| self.chain.sets().to_vec());
+        // Postfilters run innermost first, so the sets after this one may be fewer, the ones before
+        // it are all still there.
+        match replacement {
+            Some(new) => sets[index] = new,
+            None => drop(sets.remove(index)),
         }
         Ok(())
     }

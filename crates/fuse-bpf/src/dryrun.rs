@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use fuse_bpf_vm::interp::Worker as Machine;
 use zerocopy::IntoBytes;
 
 use crate::abi::{FieldDesc, StructDesc, fuse_in_header};
 use crate::backing::{Backing, BackingError, Config};
 use crate::call::{Call, Inspection, Step};
 use crate::errno::Errno;
+use crate::filter::machines::{Lease, Slots};
 use crate::filter::trace::Trace;
 use crate::filter::{Chain, FilterError, FilterSet};
 use crate::ops::{self, Op};
@@ -230,7 +230,7 @@ impl DryRun {
     ) -> Result<Report, DryRunError> {
         let backing = Backing::open(Path::new("/"), Config::default())?;
         let chain = Arc::new(Chain::new(vec![set.clone()])?);
-        let mut machine = Machine::new(0);
+        let mut machine = Lease::new(Arc::new(Slots::new(1)));
         let mut data = vec![0; DATA];
         for _ in 1..times.get() {
             each(&self.once(&backing, &chain, &mut machine, &mut data)?.steps);
@@ -244,7 +244,7 @@ impl DryRun {
         &self,
         backing: &Backing,
         chain: &Arc<Chain>,
-        machine: &mut Machine,
+        machine: &mut Lease,
         data: &mut [u8],
     ) -> Result<Report, DryRunError> {
         let arena = Bump::new();
@@ -258,7 +258,7 @@ impl DryRun {
         let before = call.inspect();
         let trace = Trace::default();
         let mut from = trace.end();
-        let result = call.run(machine, &trace, &mut |call| {
+        let result = call.run(machine, &trace, &mut |call: &mut Call<'_>| {
             for (at, field, value) in &self.outs {
                 let mut bytes = [0; 8];
                 put(&mut bytes, 0, field, *value);

@@ -13,6 +13,7 @@ pub mod backing;
 mod builder;
 pub mod call;
 pub mod control;
+pub mod daemon;
 pub mod dryrun;
 pub mod errno;
 pub mod filter;

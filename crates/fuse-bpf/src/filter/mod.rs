@@ -1,13 +1,16 @@
 //! Filters: program sets, the chains they form, and how a call is run through one.
 //!
-//! [`proof`] lets in, [`runnable`] is what runs, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
+//! [`proof`] lets in, [`runnable`] is what runs, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`entry`] reads what is attached to entries,
+//! [`contract`] tells the machine what
 //! `struct fuse_ops` is, [`types`] where its fields are, [`trace`] carries what filters print. Nothing here does I/O on the backing
 //! directory. No program runs that was not proved for its place.
 
 pub mod buffer;
 pub mod contract;
+pub mod entry;
 pub mod flow;
 pub mod header;
+pub mod machines;
 pub mod proof;
 pub mod runnable;
 pub mod trace;
@@ -116,6 +119,12 @@ pub enum FilterError {
     Duplicate {
         /// The object.
         object: String,
+        /// The name.
+        name: String,
+    },
+    /// Another set is registered under the name.
+    #[error("a program set called `{name}` is registered already; give one of them another `.name`")]
+    Registered {
         /// The name.
         name: String,
     },
@@ -294,6 +303,39 @@ impl FilterSet {
             || filter.is_some_and(|f| {
                 self.program(f, Stage::Pre).is_some() || self.program(f, Stage::Post).is_some()
             })
+    }
+}
+
+/// Program sets by name: what a daemon, or a set of another object, may attach to an entry (spec section 6).
+#[derive(Debug, Default, Clone)]
+pub struct Registry {
+    sets: BTreeMap<String, FilterSet>,
+}
+
+impl Registry {
+    /// Registers a set under its name. The same set twice is once.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::Registered`] when another set has the name.
+    pub fn register(&mut self, set: &FilterSet) -> Result<(), FilterError> {
+        match self.sets.get(set.name()) {
+            Some(known) if known != set => Err(FilterError::Registered { name: set.name().to_owned() }),
+            _ => {
+                self.sets.insert(set.name().to_owned(), set.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a name back. Inodes that have the set keep it.
+    pub fn unregister(&mut self, name: &str) -> Option<FilterSet> {
+        self.sets.remove(name)
+    }
+
+    /// The set of this name.
+    pub fn get(&self, name: &str) -> Option<FilterSet> {
+        self.sets.get(name).cloned()
     }
 }
 

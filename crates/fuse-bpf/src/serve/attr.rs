@@ -36,7 +36,7 @@ fn reply_attr(server: &Server, call: &mut Call<'_>) -> Result<(), Errno> {
     if out.attr.mode & libc::S_IFMT != call.node.mode() & libc::S_IFMT {
         return Err(Errno::EIO);
     }
-    if (out.attr_valid, out.attr_valid_nsec) == (0, 0) {
+    if (out.attr_valid, out.attr_valid_nsec) == (0, 0) && !call.node.is_lent() {
         (out.attr_valid, out.attr_valid_nsec) = server.attr_valid(&call.chain);
     }
     call.reply(&out);

@@ -99,9 +99,13 @@ fn made(call: &mut Call<'_>, entry: Entry) -> Result<(), Errno> {
 /// Answers with the entry of the call, after giving it its program sets and, unless 0, the nodeid filters
 /// will see.
 pub(super) fn reply_entry(server: &Server, call: &mut Call<'_>, filter_nodeid: u64) -> Result<(), Errno> {
+    if call.entry_removed {
+        return Err(Errno::ENOENT);
+    }
     let entry = call.entry.as_ref().ok_or(Errno::EIO)?;
-    let chain = server.attach(&call.chain, call.entry_chain.take(), &entry.node)?;
-    if filter_nodeid != 0 {
+    let wanted = if call.node.is_lent() { server.sets_of_adopted(call)? } else { call.entry_chain.take() };
+    let chain = server.attach(&call.chain, wanted, &entry.node)?;
+    if filter_nodeid != 0 && !entry.node.is_lent() {
         entry.node.set_filter_nodeid(filter_nodeid);
     }
     let out = server.entry_out(entry, &call.chain, &chain);
