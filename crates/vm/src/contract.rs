@@ -62,6 +62,13 @@ pub enum ArgType {
         /// Whether a kfunc may hand out write access.
         access: Access,
     },
+    /// A number, by value.
+    Scalar {
+        /// C type, e.g. `enum fuse_opcode`.
+        name: &'static str,
+        /// What it always is, where that is known before the program runs.
+        value: Option<u64>,
+    },
 }
 
 /// The implementation of a helper or kfunc.

@@ -337,6 +337,7 @@ fn is(arg: &Arg<'_>, ty: &ArgType) -> bool {
             window.len() >= *size && window.allows(*access)
         }
         (Arg::Buffer(_), ArgType::Buffer { .. }) => true,
+        (Arg::Scalar(number), ArgType::Scalar { value, .. }) => value.is_none_or(|known| known == *number),
         _ => false,
     }
 }

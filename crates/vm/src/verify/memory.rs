@@ -66,7 +66,7 @@ impl<'p> Walker<'p> {
         match kind {
             Kind::Argument(index) | Kind::Buffer(index) => match self.argument(index) {
                 Some(ArgType::Struct { name, .. } | ArgType::Buffer { name, .. }) => name,
-                None => "?",
+                Some(ArgType::Scalar { .. }) | None => "?",
             },
             kind => kind.c_name(),
         }
@@ -194,14 +194,21 @@ impl<'p> Walker<'p> {
 
     fn load_argument(&mut self, span: Span, bytes: usize, signed: bool) -> Done<Value> {
         let wrong = Rule::Context { off: span.low, size: bytes };
-        let Some(off) = span.constant().filter(|off| off % 8 == 0 && bytes == 8 && !signed) else {
-            return Err(wrong.into());
-        };
-        let index = u8::try_from(off / 8).map_err(|_| wrong.clone())?;
+        let Some(off) = span.constant() else { return Err(wrong.into()) };
+        let index = u8::try_from(off.div_euclid(8)).map_err(|_| wrong.clone())?;
+        let whole = off % 8 == 0 && bytes == 8 && !signed;
         let kind = match self.argument(index) {
-            Some(ArgType::Struct { .. }) => Kind::Argument(index),
-            Some(ArgType::Buffer { .. }) => Kind::Buffer(index),
-            None => return Err(wrong.into()),
+            Some(ArgType::Struct { .. }) if whole => Kind::Argument(index),
+            Some(ArgType::Buffer { .. }) if whole => Kind::Buffer(index),
+            // Compilers load the half they need.
+            Some(&ArgType::Scalar { value, .. }) if off % bytes as i64 == 0 => {
+                let part = |value: u64| value >> (off % 8 * 8) & (u64::MAX >> (64 - bytes * 8));
+                let scalar =
+                    value.map_or_else(|| Scalar::of_bytes(bytes), |value| Scalar::constant(part(value)));
+                let num = if signed { scalar.num.sign_extend(bytes as u32 * 8) } else { scalar.num };
+                return Ok(Value::Scalar(Scalar::new(num)));
+            }
+            _ => return Err(wrong.into()),
         };
         Ok(Value::Pointer(Pointer::new(kind)))
     }

@@ -180,7 +180,7 @@ impl<'v> View<'v> {
             Some(&(ArgType::Struct { name, access, .. } | ArgType::Buffer { name, access })) => {
                 (name, access)
             }
-            None => ("?", Access::Read),
+            Some(ArgType::Scalar { .. }) | None => ("?", Access::Read),
         }
     }
 
