@@ -14,17 +14,18 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
 use fuse_bpf_vm::interp::{Arg, Worker as Machine};
-use fuse_bpf_vm::mem::Window;
+use fuse_bpf_vm::mem::{Access, Window};
 use zerocopy::IntoBytes;
 
 use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, entry, fuse_getxattr_in, fuse_in_header, verdict};
 use crate::backing::{Backing, Entry, File, Node};
 use crate::errno::Errno;
-use crate::filter::buffer::{FuseBuffer, cells};
+use crate::filter::buffer::{BufferFlags, FuseBuffer, cells};
+use crate::filter::family::{self, Given};
 use crate::filter::flow::{self, Stages};
 use crate::filter::trace::Trace;
-use crate::filter::{Chain, FilterSet, Stage};
-use crate::ops::{Filter, Op, OutArg, Source};
+use crate::filter::{Chain, FilterSet, Placed, Stage};
+use crate::ops::{FILTERS, Filter, Op, OutArg, Source};
 use crate::request::Decoded;
 use crate::transport::Reply;
 
@@ -32,6 +33,11 @@ use crate::transport::Reply;
 const HEAD: usize = 288;
 /// Most structs among the results a filter sees.
 const OUTS: usize = 2;
+
+/// Most arguments of a program.
+const MOST_ARGS: usize = 8;
+/// The number of a buffer the call does not have.
+const ABSENT: u32 = 0xff;
 
 /// Instructions one filter may execute in one call.
 pub const BUDGET: u64 = 1_000_000;
@@ -83,6 +89,8 @@ pub struct Call<'r> {
     input: &'r [Cell<u8>],
     buffers: ArenaVec<'r, FuseBuffer<'r>>,
     outs: [&'r [Cell<u8>]; OUTS],
+    /// All of them.
+    results: &'r [Cell<u8>],
     arena: &'r Bump,
 }
 
@@ -163,6 +171,7 @@ impl<'r> Call<'r> {
             input,
             buffers: ArenaVec::with_capacity_in(3, arena),
             outs: [&[]; OUTS],
+            results: &[],
             arena,
         }
     }
@@ -248,12 +257,15 @@ impl<'r> Call<'r> {
             };
             self.buffers.push(FuseBuffer::lent(bytes, buffer.flags, buffer.max, arena));
         }
-        let mut structs = 0;
+        // One behind the other, as families are given them.
+        self.results = cells(arena, filter.out_structs().map(|desc| desc.size).sum());
+        let (mut structs, mut end) = (0, 0);
         for out in filter.outs {
             match out {
                 OutArg::Struct { desc, .. } => {
-                    self.outs[structs] = cells(arena, desc.size);
+                    self.outs[structs] = self.results.get(end..end + desc.size).unwrap_or_default();
                     structs += 1;
+                    end += desc.size;
                 }
                 OutArg::Buffer { max, .. } => {
                     let requested = || self.input::<fuse_getxattr_in>().size as usize;
@@ -496,12 +508,16 @@ struct Filtered<'c, 'r> {
 impl Stages for Filtered<'_, '_> {
     fn ask(&mut self, index: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno> {
         let Some(set) = self.chain.sets().get(index) else { return Ok(None) };
-        let program = if default {
-            set.default_filter()
+        let placed = if default {
+            set.default_filter(self.call.op, stage)
         } else {
-            self.call.op.filter.and_then(|filter| set.program(filter, stage))
+            self.call.op.filter.and_then(|filter| set.placed(filter, stage))
         };
-        let Some(program) = program else { return Ok(None) };
+        let Some(Placed { program, verdict }) = placed else { return Ok(None) };
+        // Who wants to know what ran is shown it all the same.
+        if verdict.is_some() && self.call.steps.is_none() {
+            return Ok(*verdict);
+        }
 
         let bit = match stage {
             Stage::Pre => verdict::PREFILTER,
@@ -513,12 +529,16 @@ impl Stages for Filtered<'_, '_> {
             buffer.fill(&[]);
         }
 
-        let (args, count) = self.call.arguments(stage, default);
+        let (args, count) = match set.has_families() {
+            true => self.call.family_arguments(stage, default),
+            false => self.call.arguments(stage, default),
+        };
         let call = &mut *self.call;
         let mut host = FilterHost {
             buffers: &mut call.buffers,
             header: &call.header,
             node: call.node.nodeid(),
+            absent: FuseBuffer::lent(&[], BufferFlags::IMMUTABLE, 0, call.arena),
             trace: self.trace,
         };
         let start = call.steps.is_some().then(Instant::now);
@@ -568,8 +588,8 @@ impl<'r> Call<'r> {
     }
 
     /// The arguments of a program, in the order of its prototype, and how many there are.
-    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; 6], usize) {
-        let mut args = [Arg::Scalar(0); 6];
+    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
+        let mut args = [Arg::Scalar(0); MOST_ARGS];
         args[0] = Arg::Mem(Window::from_cells(self.meta).read_only());
         let mut count = 1;
         let Some(filter) = self.op.filter.filter(|_| !default) else { return (args, count) };
@@ -597,6 +617,28 @@ impl<'r> Call<'r> {
             }
         }
         (args, count)
+    }
+
+    /// The arguments of a program of a `struct fuse_filter`.
+    fn family_arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
+        let numbers = [Given::Number(family::opcode(self.op).into()), Given::Number(stage as u64)];
+        let least = [Given::Meta, numbers[0], numbers[1]];
+        let row = self.op.filter.and_then(|filter| FILTERS.iter().position(|f| std::ptr::eq(*f, filter)));
+        let given = row.filter(|_| !default).map_or(&least[..], |row| family::given(row, stage));
+        let mut args = [Arg::Scalar(0); MOST_ARGS];
+        for (arg, given) in args.iter_mut().zip(given) {
+            *arg = match *given {
+                Given::Meta => Arg::Mem(Window::from_cells(self.meta).read_only()),
+                Given::Number(number) => Arg::Scalar(number),
+                Given::In(Access::ReadWrite) => Arg::Mem(Window::from_cells(self.input)),
+                Given::In(Access::Read) => Arg::Mem(Window::from_cells(self.input).read_only()),
+                Given::Out => Arg::Mem(Window::from_cells(self.results)),
+                Given::NoStruct => Arg::Mem(Window::from_cells(&[]).read_only()),
+                Given::Buffer(index) => Arg::Buffer(index),
+                Given::NoBuffer => Arg::Buffer(ABSENT),
+            };
+        }
+        (args, given.len())
     }
 
     /// Applies the entry blocks a lookup postfilter wrote (spec section 9.4) to the sets the entry will have.
@@ -646,13 +688,19 @@ struct FilterHost<'c, 'r> {
     header: &'c fuse_in_header,
     /// The kernel's number for the inode, which is never given to another one.
     node: u64,
+    /// What the call has no buffer for.
+    absent: FuseBuffer<'r>,
     trace: &'c Trace,
 }
 
 /// A run may be shorter than the call: its program is borrowed for less.
 impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
     fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'s>> {
-        self.buffers.get_mut(index as usize).map(|b| b as &mut dyn Buffer<'s>)
+        let buffer = match index {
+            ABSENT => Some(&mut self.absent),
+            _ => self.buffers.get_mut(index as usize),
+        };
+        buffer.map(|b| b as &mut dyn Buffer<'s>)
     }
 
     fn caller(&self) -> Thread {

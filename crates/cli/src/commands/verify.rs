@@ -262,6 +262,7 @@ impl Judged {
                 let (read, written) = (among(&uses.buffers_read), among(&uses.buffers_written));
                 json!({ "name": name, "type": ty, "read": read, "written": written })
             }
+            ArgType::Scalar { name: ty, value } => json!({ "name": name, "type": ty, "value": value }),
         }
     }
 }

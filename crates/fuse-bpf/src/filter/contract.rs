@@ -6,6 +6,7 @@ use fuse_bpf_vm::contract::{
 use fuse_bpf_vm::interp::{Call, Dynptr, FaultKind};
 use fuse_bpf_vm::mem::Access;
 
+use super::family::{FAMILIES, FUSE_FILTER};
 use super::types::types;
 use crate::abi::{Wire, bpf_fuse_meta_info};
 use crate::ops::{FILTERS, Filter, OutArg};
@@ -80,7 +81,16 @@ pub fn members() -> Vec<(String, Vec<(ArgType, &'static str)>)> {
 pub fn contract() -> Contract {
     let plain = |args: Vec<(ArgType, _)>| args.into_iter().map(|(arg, _)| arg).collect();
     let members = members().into_iter().map(|(name, args)| Member { name, args: plain(args) }).collect();
-    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS, types: Some(types()) }
+    let struct_ops = vec![StructOps { name: FUSE_OPS, members }, families()];
+    Contract { struct_ops, kfuncs: KFUNCS, types: Some(types()) }
+}
+
+/// `struct fuse_filter`. What its programs are given is another thing for each operation, and `proof` knows it; the
+/// loader asks for the names.
+fn families() -> StructOps {
+    let mut members = vec![Member { name: DEFAULT_FILTER.to_owned(), args: Vec::new() }];
+    members.extend(FAMILIES.iter().map(|family| Member { name: family.member.to_owned(), args: Vec::new() }));
+    StructOps { name: FUSE_FILTER, members }
 }
 
 /// The kfuncs of the series (spec section 4.1).

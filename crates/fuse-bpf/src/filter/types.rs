@@ -13,7 +13,8 @@ use fuse_bpf_vm::helpers;
 use fuse_bpf_vm::mem::Access;
 
 use super::NAME_MAX;
-use super::contract::{FUSE_OPS, KFUNCS};
+use super::contract::{DEFAULT_FILTER, FUSE_OPS, KFUNCS};
+use super::family::{FAMILIES, FUSE_FILTER, Part, Pointee, default_prototype, structs};
 use super::header::fuse_bpf_h;
 use crate::abi::{self, StructDesc};
 
@@ -90,6 +91,7 @@ pub fn section() -> Vec<u8> {
     types.series();
     types.enums(&fuse_bpf_h());
     types.ops();
+    types.families();
     for kfunc in KFUNCS.iter().chain(helpers::KFUNCS) {
         types.kfunc(kfunc.name, kfunc.proto);
     }
@@ -204,7 +206,9 @@ impl Types {
                     values.push(self.writer.value(name, value));
                 }
             }
-            self.writer.add(name.trim(), Kind::Enum { size: 4, signed: false, values });
+            let name = name.trim();
+            let id = self.writer.add(name, Kind::Enum { size: 4, signed: false, values });
+            self.named.insert(format!("enum {name}"), id);
         }
     }
 
@@ -216,7 +220,10 @@ impl Types {
         let mut add = |types: &mut Types, name: &str, args: &[(ArgType, &str)]| {
             let mut params = Vec::new();
             for (arg, name) in args {
-                let (ArgType::Struct { name: ty, access, .. } | ArgType::Buffer { name: ty, access }) = arg;
+                let (ArgType::Struct { name: ty, access, .. } | ArgType::Buffer { name: ty, access }) = arg
+                else {
+                    continue;
+                };
                 let mut to = types.base(&format!("struct {ty}"));
                 if *access == Access::Read {
                     to = types.writer.add("", Kind::Qualifier { to });
@@ -232,11 +239,61 @@ impl Types {
         for (name, args) in super::contract::members() {
             add(self, &name, &args);
         }
+        self.named_last(FUSE_OPS, members);
+    }
+
+    /// `struct fuse_filter` and its unions.
+    fn families(&mut self) {
+        for pointee in FAMILIES.iter().flat_map(|family| [family.input(), family.output()]).flatten() {
+            if let Pointee::Union(name, parts) = pointee {
+                let size = parts.iter().map(|(_, part)| part.size()).max().unwrap_or_default() as u32;
+                let members = parts.iter().map(|&(member, part)| {
+                    let ty = self.part(part);
+                    self.writer.member(member, ty, 0)
+                });
+                let members = members.collect();
+                let id = self.writer.add(name, Kind::Union { size, members });
+                self.named.insert(format!("union {name}"), id);
+            }
+        }
+        let result = self.base("uint32_t");
+        let families = FAMILIES.iter().map(|family| (family.member, family.prototype()));
+        let mut members = Vec::new();
+        for (name, prototype) in std::iter::once((DEFAULT_FILTER, default_prototype())).chain(families) {
+            let params = prototype.into_iter().map(|(ty, name)| {
+                let ty = self.declared(&ty);
+                Param { name: self.writer.string(name), ty }
+            });
+            let params = params.collect();
+            let proto = self.writer.add("", Kind::Prototype { result, params });
+            let pointer = self.pointer(proto);
+            members.push(self.writer.member(name, pointer, members.len() as u32 * 8));
+        }
+        self.named_last(FUSE_FILTER, members);
+    }
+
+    /// What one operation has of a union.
+    fn part(&mut self, part: Part) -> u32 {
+        let outs = match part {
+            Part::One(desc) => return self.base(&format!("struct {}", desc.name)),
+            Part::Several(outs) => outs,
+        };
+        let (mut members, mut offset) = (Vec::new(), 0);
+        for (name, desc) in structs(outs) {
+            let ty = self.base(&format!("struct {}", desc.name));
+            members.push(self.writer.member(name, ty, offset));
+            offset += desc.size as u32;
+        }
+        self.writer.add("", Kind::Struct { size: offset, members })
+    }
+
+    /// A struct of pointers that ends with its name.
+    fn named_last(&mut self, struct_name: &str, mut members: Vec<Member>) {
+        let offset = members.len() * 8;
         let char = self.base("char");
         let name = self.array(char, NAME_MAX + 1);
-        members.push(self.writer.member("name", name, offset));
-        let size = (offset as usize + NAME_MAX + 1).next_multiple_of(8);
-        self.structure(FUSE_OPS, size, members);
+        members.push(self.writer.member("name", name, offset as u32));
+        self.structure(struct_name, (offset + NAME_MAX + 1).next_multiple_of(8), members);
     }
 
     /// A kfunc by its C prototype.
