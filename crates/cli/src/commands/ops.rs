@@ -3,20 +3,26 @@
 use std::io::Write as _;
 
 use clap::Args;
+use fuse_bpf::filter::Access;
+use fuse_bpf::filter::ArgType;
 use fuse_bpf::filter::Stage;
 use fuse_bpf::filter::contract::arguments;
-use fuse_bpf::ops::{Filter, OPS, Op, OutArg, Serve};
+use fuse_bpf::filter::family::{FAMILIES, Family, Parameter, Pointee};
+use fuse_bpf::ops::{self, Filter, OPS, Op, OutArg, Serve};
 use serde_json::{Value, json};
 
 use crate::Answer;
 
-/// List the operations, and the members of struct fuse_ops that filter them
+/// List the operations, and the members of struct fuse_ops and struct fuse_filter that filter them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct OpsCommand {
     /// Print one JSON document, with every field
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
+    /// List the members of struct fuse_filter, and what their programs may change for each operation
+    #[arg(long, conflicts_with = "json")]
+    families: bool,
     /// Print the table of the manual
     #[arg(long, hide = true)]
     markdown: bool,
@@ -25,6 +31,7 @@ pub(crate) struct OpsCommand {
 const EXAMPLES: &str = "\
 Examples:
   fuse-bpf ops
+  fuse-bpf ops --families
   fuse-bpf ops --json | jq '.operations[] | select(.filter != null).name'";
 
 impl OpsCommand {
@@ -32,8 +39,11 @@ impl OpsCommand {
         let mut out = std::io::stdout().lock();
         if self.json {
             let operations: Vec<Value> = OPS.iter().map(document).collect();
-            let document = json!({ "version": 1, "operations": operations });
+            let families: Vec<Value> = FAMILIES.iter().map(family_document).collect();
+            let document = json!({ "version": 1, "operations": operations, "families": families });
             writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        } else if self.families {
+            families(&mut out, self.markdown)?;
         } else if self.markdown {
             markdown(&mut out)?;
         } else {
@@ -110,6 +120,119 @@ fn outputs(filter: &Filter) -> Vec<String> {
             OutArg::Buffer { name, .. } => format!("fuse_buffer *{name}"),
         })
         .collect()
+}
+
+/// What a family's program may do for one operation, as C names it.
+struct Allowed {
+    op: String,
+    /// Before the operation, and const.
+    read: Vec<String>,
+    /// Before the operation, and writable.
+    before: Vec<String>,
+    /// After the operation, and writable. What there was before is const then.
+    after: Vec<String>,
+}
+
+impl Allowed {
+    fn of(family: &Family, filter: &Filter) -> Allowed {
+        let union = |pointee: Option<Pointee>| matches!(pointee, Some(Pointee::Union(..)));
+        let shown = |parameter: Parameter| match parameter {
+            Parameter::In if union(family.input()) => format!("in->{}", filter.member),
+            Parameter::Out if union(family.output()) => format!("out->{}", filter.member),
+            other => other.name().to_owned(),
+        };
+        let among = |stage: Stage, wanted: &dyn Fn(Parameter, &ArgType) -> bool| {
+            let given = family.arguments(filter, stage);
+            let all = family.parameters().into_iter().zip(&given);
+            all.filter(|(parameter, (ty, _))| wanted(*parameter, ty))
+                .map(|(parameter, _)| shown(parameter))
+                .collect()
+        };
+        let writable = |_: Parameter, ty: &ArgType| {
+            let (ArgType::Struct { access, .. } | ArgType::Buffer { access, .. }) = ty else { return false };
+            *access == Access::ReadWrite
+        };
+        let fixed = |parameter, ty: &ArgType| {
+            let buffer = |name| filter.buffers.iter().any(|buffer| buffer.name == name);
+            matches!(parameter, Parameter::Buffer(name) if buffer(name)) && !writable(parameter, ty)
+        };
+        let op = ops::by_opcode(filter.opcode).map_or_else(String::new, |op| format!("FUSE_{}", op.name));
+        Allowed {
+            op,
+            read: among(Stage::Pre, &fixed),
+            before: among(Stage::Pre, &writable),
+            after: among(Stage::Post, &writable),
+        }
+    }
+
+    fn columns(&self) -> [&[String]; 3] {
+        [&self.read, &self.before, &self.after]
+    }
+}
+
+/// The parameters of a family's program after those all have.
+fn parameters(family: &Family) -> Vec<&'static str> {
+    family.parameters().into_iter().skip(3).map(Parameter::name).collect()
+}
+
+fn families(out: &mut impl std::io::Write, markdown: bool) -> std::io::Result<()> {
+    if markdown {
+        writeln!(
+            out,
+            "| member | after `meta`, `op`, `stage` | `op` | before, to read | before, to change | after, to change |\n\
+             |---|---|---|---|---|---|"
+        )?;
+    }
+    for family in FAMILIES {
+        let own = parameters(family);
+        if !markdown {
+            writeln!(out, "{}: {}\n    meta, op, stage, {}", family.member, family.about, own.join(", "))?;
+        }
+        for (index, filter) in family.filters.iter().enumerate() {
+            let allowed = Allowed::of(family, filter);
+            if markdown {
+                let code = |names: &[String]| match names {
+                    [] => "-".to_owned(),
+                    names => format!("`{}`", names.join("`, `")),
+                };
+                let (member, own) = match index {
+                    0 => (format!("`{}`", family.member), format!("`{}`", own.join("`, `"))),
+                    _ => (String::new(), String::new()),
+                };
+                let cells = allowed.columns().map(code).join(" | ");
+                writeln!(out, "| {member} | {own} | `{}` | {cells} |", allowed.op)?;
+            } else {
+                let [read, before, after] = allowed.columns().map(|names| match names {
+                    [] => "-".to_owned(),
+                    names => names.join(", "),
+                });
+                writeln!(out, "    {:<20} {read:<20} {before:<20} {after}", allowed.op)?;
+            }
+        }
+    }
+    if markdown {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\nOf each operation: what is const before it, what may be changed before it, and what after it. What there\n\
+         was before is const afterwards, and what is not there has size 0. default_filter is asked about every\n\
+         operation whose family has no program, and those without a family, with meta, op and stage."
+    )
+}
+
+fn family_document(family: &Family) -> Value {
+    let operations = family.filters.iter().map(|filter| {
+        let Allowed { op, read, before, after } = Allowed::of(family, filter);
+        json!({ "op": op, "read": read, "before": before, "after": after })
+    });
+    let operations: Vec<Value> = operations.collect();
+    json!({
+        "member": family.member,
+        "about": family.about,
+        "parameters": family.parameters().into_iter().map(Parameter::name).collect::<Vec<_>>(),
+        "operations": operations,
+    })
 }
 
 fn document(op: &Op) -> Value {

@@ -111,7 +111,7 @@ pub(crate) struct Member {
     /// The filter object, and which of its program sets
     #[arg(value_name = "OBJ[:SET]")]
     filter: FilterSpec,
-    /// The member whose program it is
+    /// The member whose program it is; of struct fuse_filter with one of its places, such as names/unlink_prefilter
     #[arg(value_name = "MEMBER")]
     member: String,
 }
@@ -301,7 +301,7 @@ fn stage_name(stage: Stage) -> &'static str {
 
 fn print(out: &mut impl std::io::Write, report: &Report, changes: &[Change]) -> std::io::Result<()> {
     if report.steps.is_empty() {
-        writeln!(out, "the set has no program for this operation")?;
+        writeln!(out, "the set has nothing to say of this operation")?;
     }
     for step in &report.steps {
         let value = match &step.value {
