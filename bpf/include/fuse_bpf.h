@@ -765,72 +765,70 @@ struct fuse_ops {
 };
 
 /* struct fuse_filter: one pointer for each family of operations. */
+/* Before and after the operation. */
 enum fuse_stage {
 	FUSE_PRE = 0,
 	FUSE_POST = 1,
 };
 
-union fuse_names_in {
-	struct fuse_create_in create_open;
+/*
+ * What operations take and result in, with one member for each struct. Only what the operation in progress has is
+ * there: everything else is refused, so ask which one it is first.
+ */
+
+struct fuse_names_in {
+	struct fuse_create_in create;
 	struct fuse_mknod_in mknod;
 	struct fuse_mkdir_in mkdir;
 	struct fuse_link_in link;
 };
 
-union fuse_names_out {
-	struct fuse_entry_out lookup;
-	struct {
-		struct fuse_entry_out entry_out;
-		struct fuse_open_out out;
-	} create_open;
+struct fuse_names_out {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
 };
 
-union fuse_renames_in {
+struct fuse_renames_in {
 	struct fuse_rename_in rename;
 	struct fuse_rename2_in rename2;
 };
 
-union fuse_files_in {
+struct fuse_files_in {
 	struct fuse_open_in open;
-	struct fuse_open_in opendir;
 	struct fuse_flush_in flush;
 	struct fuse_fsync_in fsync;
-	struct fuse_fsync_in dir_fsync;
 	struct fuse_release_in release;
-	struct fuse_release_in releasedir;
 };
 
-union fuse_data_in {
-	struct fuse_read_in read_iter;
-	struct fuse_write_in write_iter;
+struct fuse_data_in {
+	struct fuse_read_in read;
+	struct fuse_write_in write;
 	struct fuse_lseek_in lseek;
-	struct fuse_fallocate_in file_fallocate;
+	struct fuse_fallocate_in fallocate;
 	struct fuse_copy_file_range_in copy_file_range;
 };
 
-union fuse_data_out {
+struct fuse_data_out {
 	struct fuse_read_iter_out read_iter;
 	struct fuse_write_iter_out write_iter;
 	struct fuse_lseek_out lseek;
-	struct fuse_write_out copy_file_range;
+	struct fuse_write_out write;
 };
 
-union fuse_attributes_in {
+struct fuse_attributes_in {
 	struct fuse_getattr_in getattr;
 	struct fuse_setattr_in setattr;
 	struct fuse_access_in access;
 };
 
-union fuse_attributes_out {
-	struct fuse_attr_out getattr;
-	struct fuse_attr_out setattr;
+struct fuse_attributes_out {
+	struct fuse_attr_out attr;
 	struct fuse_statfs_out statfs;
 };
 
-union fuse_xattrs_in {
+struct fuse_xattrs_in {
 	struct fuse_getxattr_in getxattr;
 	struct fuse_setxattr_in setxattr;
-	struct fuse_getxattr_in listxattr;
 };
 
 struct fuse_filter {
@@ -842,17 +840,17 @@ struct fuse_filter {
 	uint32_t (*names)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			union fuse_names_in *in,
+			struct fuse_names_in *in,
 			struct fuse_buffer *name,
 			struct fuse_buffer *path,
-			union fuse_names_out *out,
+			struct fuse_names_out *out,
 			struct fuse_buffer *entries);
 
 	/* a name becomes another one: FUSE_RENAME, FUSE_RENAME2 */
 	uint32_t (*renames)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			union fuse_renames_in *in,
+			struct fuse_renames_in *in,
 			struct fuse_buffer *old_name,
 			struct fuse_buffer *new_name);
 
@@ -860,28 +858,28 @@ struct fuse_filter {
 	uint32_t (*files)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			union fuse_files_in *in,
+			struct fuse_files_in *in,
 			struct fuse_open_out *out);
 
 	/* offsets and lengths in a file: FUSE_READ, FUSE_WRITE, FUSE_LSEEK, FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE */
 	uint32_t (*data)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			union fuse_data_in *in,
-			union fuse_data_out *out);
+			struct fuse_data_in *in,
+			struct fuse_data_out *out);
 
 	/* what an inode and its file system are: FUSE_GETATTR, FUSE_SETATTR, FUSE_STATFS, FUSE_ACCESS */
 	uint32_t (*attributes)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			union fuse_attributes_in *in,
-			union fuse_attributes_out *out);
+			struct fuse_attributes_in *in,
+			struct fuse_attributes_out *out);
 
 	/* extended attributes: FUSE_GETXATTR, FUSE_SETXATTR, FUSE_LISTXATTR, FUSE_REMOVEXATTR */
 	uint32_t (*xattrs)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			union fuse_xattrs_in *in,
+			struct fuse_xattrs_in *in,
 			struct fuse_buffer *name,
 			struct fuse_buffer *value,
 			struct fuse_getxattr_out *out);
@@ -911,17 +909,17 @@ struct fuse_filter {
 #define FUSE_FILTER_default_filter \
 	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage
 #define FUSE_FILTER_names \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, union fuse_names_in *in, struct fuse_buffer *name, struct fuse_buffer *path, union fuse_names_out *out, struct fuse_buffer *entries
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_names_in *in, struct fuse_buffer *name, struct fuse_buffer *path, struct fuse_names_out *out, struct fuse_buffer *entries
 #define FUSE_FILTER_renames \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, union fuse_renames_in *in, struct fuse_buffer *old_name, struct fuse_buffer *new_name
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_renames_in *in, struct fuse_buffer *old_name, struct fuse_buffer *new_name
 #define FUSE_FILTER_files \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, union fuse_files_in *in, struct fuse_open_out *out
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_files_in *in, struct fuse_open_out *out
 #define FUSE_FILTER_data \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, union fuse_data_in *in, union fuse_data_out *out
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_data_in *in, struct fuse_data_out *out
 #define FUSE_FILTER_attributes \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, union fuse_attributes_in *in, union fuse_attributes_out *out
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_attributes_in *in, struct fuse_attributes_out *out
 #define FUSE_FILTER_xattrs \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, union fuse_xattrs_in *in, struct fuse_buffer *name, struct fuse_buffer *value, struct fuse_getxattr_out *out
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_xattrs_in *in, struct fuse_buffer *name, struct fuse_buffer *value, struct fuse_getxattr_out *out
 #define FUSE_FILTER_records \
 	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_read_in *in, struct fuse_read_out *out, struct fuse_buffer *buffer
 #define FUSE_FILTER_links \

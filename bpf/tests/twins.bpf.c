@@ -4,8 +4,8 @@
  *
  * Names that start with "secret" are not found and cannot be made; "alias" is looked up as "real"; files are not
  * opened for appending; targets of new symbolic links lose what is behind their fifth byte; "user.upper" is stored
- * and shown in capitals; nobody sees set-user-ID bits; pages of records are cut to their first; who looks up "plain"
- * gets the other set of the twin; an ioctl is refused.
+ * and shown in capitals; nobody sees set-user-ID bits; pages of records are cut to their first; what is called
+ * "plain" is filtered by the set of families from then on; an ioctl is refused.
  */
 #include "fuse_bpf.h"
 
@@ -60,11 +60,11 @@ static __always_inline void capitals(struct bpf_dynptr *ptr)
 	}
 }
 
-static __always_inline void other_set(struct bpf_dynptr *ptr, const char *name, uint32_t len)
+static __always_inline void attach_families(struct bpf_dynptr *ptr)
 {
 	struct fuse_bpf_entry_out block = { .entry_type = FUSE_ENTRY_BPF };
 
-	__builtin_memcpy(block.name, name, len);
+	__builtin_memcpy(block.name, "families", 8);
 	bpf_dynptr_write(ptr, 0, &block, sizeof(block), 0);
 }
 
@@ -97,7 +97,7 @@ uint32_t BPF_PROG(lookup_postfilter, const struct bpf_fuse_meta_info *meta, cons
 	start_of(name, &start);
 	if (is(&start, "plain", 5, 1)) {
 		bpf_fuse_get_rw_dynptr(entries, &ptr, sizeof(struct fuse_bpf_entry_out), false);
-		other_set(&ptr, "families", 8);
+		attach_families(&ptr);
 	}
 	return BPF_FUSE_CONTINUE;
 }
@@ -272,11 +272,11 @@ FUSE_FILTER(names, dir_names)
 		return BPF_FUSE_CONTINUE;
 	first_bytes(name, &start);
 	if (stage == FUSE_POST) {
-		out->lookup.attr.mode &= ~S_ISUID;
+		out->entry.attr.mode &= ~S_ISUID;
 		if (is(&start, "plain", 5, 1) &&
 		    !bpf_fuse_buffer_resize(entries, sizeof(struct fuse_bpf_entry_out)) &&
 		    !bpf_dynptr_from_fuse_buffer_rw(entries, 0, &ptr))
-			other_set(&ptr, "series", 6);
+			attach_families(&ptr);
 		return BPF_FUSE_CONTINUE;
 	}
 	if (is(&start, "secret", 6, 0))
@@ -312,7 +312,7 @@ FUSE_FILTER(attributes, no_suid)
 		return BPF_FUSE_CONTINUE;
 	if (stage == FUSE_PRE)
 		return BPF_FUSE_POSTFILTER;
-	out->getattr.attr.mode &= ~S_ISUID;
+	out->attr.attr.mode &= ~S_ISUID;
 	return BPF_FUSE_CONTINUE;
 }
 

@@ -78,7 +78,7 @@ fn help(rule: &Rule) -> Option<&'static str> {
             "a number is no address: addresses come from arguments, the stack, maps and helpers"
         }
         Rule::Unset { .. } => "give the variable a value on every path",
-        Rule::Bounds { size: 0, .. } => {
+        Rule::Part { .. } => {
             "this operation does not have it, or not in this stage: compare `op` and `stage` first"
         }
         Rule::Bounds { .. } => {

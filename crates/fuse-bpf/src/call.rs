@@ -25,7 +25,7 @@ use crate::filter::family::{self, Given};
 use crate::filter::flow::{self, Stages};
 use crate::filter::trace::Trace;
 use crate::filter::{Chain, FilterSet, Placed, Stage};
-use crate::ops::{FILTERS, Filter, Op, OutArg, Source};
+use crate::ops::{Filter, Op, OutArg, Source};
 use crate::request::Decoded;
 use crate::transport::Reply;
 
@@ -87,9 +87,11 @@ pub struct Call<'r> {
     head_len: usize,
     meta: &'r [Cell<u8>],
     input: &'r [Cell<u8>],
+    /// With what lies before it in the struct of its family.
+    inputs: &'r [Cell<u8>],
     buffers: ArenaVec<'r, FuseBuffer<'r>>,
     outs: [&'r [Cell<u8>]; OUTS],
-    /// All of them.
+    /// All of them, with what lies before them in the struct of their family.
     results: &'r [Cell<u8>],
     arena: &'r Bump,
 }
@@ -144,7 +146,9 @@ impl<'r> Call<'r> {
         data: &'r mut [u8],
         arena: &'r Bump,
     ) -> Call<'r> {
-        let input = cells(arena, request.input.len());
+        let at = request.op.filter.map_or(0, |filter| family::offsets(filter).0);
+        let inputs = cells(arena, at + request.input.len());
+        let input = inputs.get(at..).unwrap_or_default();
         store(input, request.input);
         Call {
             header,
@@ -169,6 +173,7 @@ impl<'r> Call<'r> {
             head_len: 0,
             meta: cells(arena, bpf_fuse_meta_info::DESC.size),
             input,
+            inputs,
             buffers: ArenaVec::with_capacity_in(3, arena),
             outs: [&[]; OUTS],
             results: &[],
@@ -258,8 +263,9 @@ impl<'r> Call<'r> {
             self.buffers.push(FuseBuffer::lent(bytes, buffer.flags, buffer.max, arena));
         }
         // One behind the other, as families are given them.
-        self.results = cells(arena, filter.out_structs().map(|desc| desc.size).sum());
-        let (mut structs, mut end) = (0, 0);
+        let (_, mut end) = family::offsets(filter);
+        self.results = cells(arena, end + filter.out_structs().map(|desc| desc.size).sum::<usize>());
+        let mut structs = 0;
         for out in filter.outs {
             match out {
                 OutArg::Struct { desc, .. } => {
@@ -623,15 +629,15 @@ impl<'r> Call<'r> {
     fn family_arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
         let numbers = [Given::Number(family::opcode(self.op).into()), Given::Number(stage as u64)];
         let least = [Given::Meta, numbers[0], numbers[1]];
-        let row = self.op.filter.and_then(|filter| FILTERS.iter().position(|f| std::ptr::eq(*f, filter)));
-        let given = row.filter(|_| !default).map_or(&least[..], |row| family::given(row, stage));
+        let filter = self.op.filter.filter(|_| !default);
+        let given = filter.map_or(&least[..], |filter| family::given(filter, stage));
         let mut args = [Arg::Scalar(0); MOST_ARGS];
         for (arg, given) in args.iter_mut().zip(given) {
             *arg = match *given {
                 Given::Meta => Arg::Mem(Window::from_cells(self.meta).read_only()),
                 Given::Number(number) => Arg::Scalar(number),
-                Given::In(Access::ReadWrite) => Arg::Mem(Window::from_cells(self.input)),
-                Given::In(Access::Read) => Arg::Mem(Window::from_cells(self.input).read_only()),
+                Given::In(Access::ReadWrite) => Arg::Mem(Window::from_cells(self.inputs)),
+                Given::In(Access::Read) => Arg::Mem(Window::from_cells(self.inputs).read_only()),
                 Given::Out => Arg::Mem(Window::from_cells(self.results)),
                 Given::NoStruct => Arg::Mem(Window::from_cells(&[]).read_only()),
                 Given::Buffer(index) => Arg::Buffer(index),

@@ -55,6 +55,17 @@ pub enum ArgType {
         /// Whether the program may store to it.
         access: Access,
     },
+    /// Pointer to a struct of which only some bytes are there for the program: `size` of them, the first at `at`.
+    Part {
+        /// C name of the struct.
+        name: &'static str,
+        /// Offset of the first.
+        at: usize,
+        /// How many.
+        size: usize,
+        /// Whether the program may store to them.
+        access: Access,
+    },
     /// An opaque buffer, reached only through kfuncs and dynptrs.
     Buffer {
         /// C name of the buffer's struct, e.g. `fuse_buffer`.

@@ -3,11 +3,9 @@
 use std::io::Write as _;
 
 use clap::Args;
-use fuse_bpf::filter::Access;
-use fuse_bpf::filter::ArgType;
 use fuse_bpf::filter::Stage;
 use fuse_bpf::filter::contract::arguments;
-use fuse_bpf::filter::family::{FAMILIES, Family, Parameter, Pointee};
+use fuse_bpf::filter::family::{Allowed, FAMILIES, Family, Parameter};
 use fuse_bpf::ops::{self, Filter, OPS, Op, OutArg, Serve};
 use serde_json::{Value, json};
 
@@ -122,52 +120,11 @@ fn outputs(filter: &Filter) -> Vec<String> {
         .collect()
 }
 
-/// What a family's program may do for one operation, as C names it.
-struct Allowed {
-    op: String,
-    /// Before the operation, and const.
-    read: Vec<String>,
-    /// Before the operation, and writable.
-    before: Vec<String>,
-    /// After the operation, and writable. What there was before is const then.
-    after: Vec<String>,
-}
-
-impl Allowed {
-    fn of(family: &Family, filter: &Filter) -> Allowed {
-        let union = |pointee: Option<Pointee>| matches!(pointee, Some(Pointee::Union(..)));
-        let shown = |parameter: Parameter| match parameter {
-            Parameter::In if union(family.input()) => format!("in->{}", filter.member),
-            Parameter::Out if union(family.output()) => format!("out->{}", filter.member),
-            other => other.name().to_owned(),
-        };
-        let among = |stage: Stage, wanted: &dyn Fn(Parameter, &ArgType) -> bool| {
-            let given = family.arguments(filter, stage);
-            let all = family.parameters().into_iter().zip(&given);
-            all.filter(|(parameter, (ty, _))| wanted(*parameter, ty))
-                .map(|(parameter, _)| shown(parameter))
-                .collect()
-        };
-        let writable = |_: Parameter, ty: &ArgType| {
-            let (ArgType::Struct { access, .. } | ArgType::Buffer { access, .. }) = ty else { return false };
-            *access == Access::ReadWrite
-        };
-        let fixed = |parameter, ty: &ArgType| {
-            let buffer = |name| filter.buffers.iter().any(|buffer| buffer.name == name);
-            matches!(parameter, Parameter::Buffer(name) if buffer(name)) && !writable(parameter, ty)
-        };
-        let op = ops::by_opcode(filter.opcode).map_or_else(String::new, |op| format!("FUSE_{}", op.name));
-        Allowed {
-            op,
-            read: among(Stage::Pre, &fixed),
-            before: among(Stage::Pre, &writable),
-            after: among(Stage::Post, &writable),
-        }
-    }
-
-    fn columns(&self) -> [&[String]; 3] {
-        [&self.read, &self.before, &self.after]
-    }
+/// What a family's program may do for one operation: its name, what it may read before, change before and after.
+fn allowed(family: &Family, filter: &Filter) -> (String, [Vec<String>; 3]) {
+    let op = ops::by_opcode(filter.opcode).map_or_else(String::new, |op| format!("FUSE_{}", op.name));
+    let Allowed { read, before, after } = family.allowed(filter);
+    (op, [read, before, after])
 }
 
 /// The parameters of a family's program after those all have.
@@ -189,9 +146,9 @@ fn families(out: &mut impl std::io::Write, markdown: bool) -> std::io::Result<()
             writeln!(out, "{}: {}\n    meta, op, stage, {}", family.member, family.about, own.join(", "))?;
         }
         for (index, filter) in family.filters.iter().enumerate() {
-            let allowed = Allowed::of(family, filter);
+            let (op, columns) = allowed(family, filter);
             if markdown {
-                let code = |names: &[String]| match names {
+                let code = |names: Vec<String>| match names.as_slice() {
                     [] => "-".to_owned(),
                     names => format!("`{}`", names.join("`, `")),
                 };
@@ -199,14 +156,14 @@ fn families(out: &mut impl std::io::Write, markdown: bool) -> std::io::Result<()
                     0 => (format!("`{}`", family.member), format!("`{}`", own.join("`, `"))),
                     _ => (String::new(), String::new()),
                 };
-                let cells = allowed.columns().map(code).join(" | ");
-                writeln!(out, "| {member} | {own} | `{}` | {cells} |", allowed.op)?;
+                let cells = columns.map(code).join(" | ");
+                writeln!(out, "| {member} | {own} | `{op}` | {cells} |")?;
             } else {
-                let [read, before, after] = allowed.columns().map(|names| match names {
+                let [read, before, after] = columns.map(|names| match names.as_slice() {
                     [] => "-".to_owned(),
                     names => names.join(", "),
                 });
-                writeln!(out, "    {:<20} {read:<20} {before:<20} {after}", allowed.op)?;
+                writeln!(out, "    {op:<20} {read:<20} {before:<20} {after}")?;
             }
         }
     }
@@ -216,14 +173,14 @@ fn families(out: &mut impl std::io::Write, markdown: bool) -> std::io::Result<()
     writeln!(
         out,
         "\nOf each operation: what is const before it, what may be changed before it, and what after it. What there\n\
-         was before is const afterwards, and what is not there has size 0. default_filter is asked about every\n\
+         was before is const afterwards, and everything else is not there. default_filter is asked about every\n\
          operation whose family has no program, and those without a family, with meta, op and stage."
     )
 }
 
 fn family_document(family: &Family) -> Value {
     let operations = family.filters.iter().map(|filter| {
-        let Allowed { op, read, before, after } = Allowed::of(family, filter);
+        let (op, [read, before, after]) = allowed(family, filter);
         json!({ "op": op, "read": read, "before": before, "after": after })
     });
     let operations: Vec<Value> = operations.collect();

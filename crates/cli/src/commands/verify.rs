@@ -289,7 +289,7 @@ impl Judged {
         let Some((ty, name)) = self.trial.arguments.get(index) else { return Value::Null };
         let uses = done.uses();
         match ty {
-            ArgType::Struct { name: ty, .. } => {
+            ArgType::Struct { name: ty, .. } | ArgType::Part { name: ty, .. } => {
                 let used = uses.arguments.get(index).cloned().unwrap_or_default();
                 json!({ "name": name, "type": ty, "read": ranges(&used.read), "written": ranges(&used.written) })
             }

@@ -36,9 +36,9 @@ pub struct Family {
     pub about: &'static str,
     /// Its operations.
     pub filters: &'static [&'static Filter],
-    /// The union of their in-structs, where these differ.
+    /// The struct of their in-structs, where these differ.
     input: &'static str,
-    /// The union of their results, where these differ.
+    /// The struct of their results, where these differ.
     output: &'static str,
 }
 
@@ -97,81 +97,101 @@ impl Parameter {
     }
 }
 
-/// What an operation has of something the operations of a family have in common.
-#[derive(Debug, Clone, Copy)]
-pub enum Part {
-    /// This struct.
-    One(&'static StructDesc),
-    /// These results, one behind the other.
-    Several(&'static [OutArg]),
-}
-
-impl Part {
-    /// Its size in bytes.
-    pub fn size(self) -> usize {
-        match self {
-            Part::One(desc) => desc.size,
-            Part::Several(outs) => structs(outs).map(|(_, desc)| desc.size).sum(),
-        }
-    }
-}
-
-/// The structs among results.
-pub fn structs(outs: &'static [OutArg]) -> impl Iterator<Item = (&'static str, &'static StructDesc)> {
+/// The structs among results, in order.
+fn structs(outs: &'static [OutArg]) -> impl Iterator<Item = &'static StructDesc> {
     outs.iter().filter_map(|out| match out {
-        OutArg::Struct { name, desc } => Some((*name, *desc)),
+        OutArg::Struct { desc, .. } => Some(*desc),
         OutArg::Buffer { .. } => None,
     })
-}
-
-/// What an operation takes.
-fn input(filter: &Filter) -> Option<Part> {
-    filter.input.map(Part::One)
-}
-
-/// What an operation results in.
-fn output(filter: &Filter) -> Option<Part> {
-    let mut all = structs(filter.outs);
-    match (all.next(), all.next()) {
-        (None, _) => None,
-        (Some((_, desc)), None) => Some(Part::One(desc)),
-        _ => Some(Part::Several(filter.outs)),
-    }
 }
 
 /// What `in` or `out` of a family points to.
 #[derive(Debug, Clone)]
 pub enum Pointee {
     /// The same struct, whatever the operation.
-    Struct(&'static StructDesc),
-    /// A union of this name, with what each operation has under its name.
-    Union(&'static str, Vec<(&'static str, Part)>),
+    One(&'static StructDesc),
+    /// A struct with a member for each that some operation has. Only what the operation in progress has is there.
+    Each(Each),
+}
+
+/// A struct of structs.
+#[derive(Debug, Clone)]
+pub struct Each {
+    /// Its name.
+    pub name: &'static str,
+    /// What is in it: name, struct, and offset.
+    pub members: Vec<(&'static str, &'static StructDesc, usize)>,
+}
+
+/// `open` for `fuse_open_in`.
+fn short(desc: &StructDesc) -> &'static str {
+    let name = desc.name.trim_start_matches("fuse_");
+    name.trim_end_matches("_in").trim_end_matches("_out")
+}
+
+impl Each {
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        self.members.last().map_or(0, |(_, desc, offset)| offset + desc.size)
+    }
 }
 
 impl Pointee {
-    fn of(name: &'static str, parts: Vec<(&'static str, Part)>) -> Option<Pointee> {
-        let same = |one: &Part, other: &Part| matches!((one, other), (Part::One(a), Part::One(b)) if a.name == b.name);
-        let (_, first) = parts.first()?;
-        match first {
-            Part::One(desc) if parts.iter().all(|(_, part)| same(first, part)) => Some(Pointee::Struct(desc)),
-            _ => Some(Pointee::Union(name, parts)),
+    fn of(name: &'static str, structs: impl Iterator<Item = &'static StructDesc>) -> Option<Pointee> {
+        let mut each = Each { name, members: Vec::new() };
+        for desc in structs {
+            if !each.members.iter().any(|(_, known, _)| known.name == desc.name) {
+                let offset = each.size();
+                each.members.push((short(desc), desc, offset));
+            }
+        }
+        match each.members.as_slice() {
+            [] => None,
+            [(_, desc, _)] => Some(Pointee::One(desc)),
+            _ => Some(Pointee::Each(each)),
         }
     }
 
-    /// Its C type.
-    pub fn c_type(&self) -> String {
+    /// Its name in C.
+    pub fn name(&self) -> &'static str {
         match self {
-            Pointee::Struct(desc) => format!("struct {}", desc.name),
-            Pointee::Union(name, _) => format!("union {name}"),
+            Pointee::One(desc) => desc.name,
+            Pointee::Each(each) => each.name,
         }
     }
 
-    fn name(&self) -> &'static str {
+    /// The names of the members some structs are, which are next to each other, as C has them behind `what`.
+    fn shown(&self, what: &str, structs: &[&'static StructDesc]) -> Vec<String> {
         match self {
-            Pointee::Struct(desc) => desc.name,
-            Pointee::Union(name, _) => name,
+            Pointee::One(_) if structs.is_empty() => Vec::new(),
+            Pointee::One(_) => vec![what.to_owned()],
+            Pointee::Each(_) => structs.iter().map(|desc| format!("{what}->{}", short(desc))).collect(),
         }
     }
+
+    /// Where some structs, which are next to each other, lie in it, and how long they are.
+    fn place(&self, structs: &[&'static StructDesc]) -> (usize, usize) {
+        let size = structs.iter().map(|desc| desc.size).sum();
+        let at = match (self, structs.first()) {
+            (Pointee::Each(each), Some(first)) => {
+                let member = each.members.iter().find(|(_, desc, _)| desc.name == first.name);
+                member.map_or(0, |(.., offset)| *offset)
+            }
+            _ => 0,
+        };
+        (at, size)
+    }
+}
+
+/// What programs may do with a parameter where they are asked about one operation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Before the operation, and const.
+    pub read: Vec<String>,
+    /// Before the operation, and writable.
+    pub before: Vec<String>,
+    /// After the operation, and writable. What there was before it is const then.
+    pub after: Vec<String>,
 }
 
 impl Family {
@@ -182,14 +202,12 @@ impl Family {
 
     /// What `in` points to, if the family has it.
     pub fn input(&self) -> Option<Pointee> {
-        let parts = self.filters.iter().filter_map(|filter| Some((filter.member, input(filter)?)));
-        Pointee::of(self.input, parts.collect())
+        Pointee::of(self.input, self.filters.iter().filter_map(|filter| filter.input))
     }
 
     /// What `out` points to, if the family has it.
     pub fn output(&self) -> Option<Pointee> {
-        let parts = self.filters.iter().filter_map(|filter| Some((filter.member, output(filter)?)));
-        Pointee::of(self.output, parts.collect())
+        Pointee::of(self.output, self.filters.iter().flat_map(|filter| structs(filter.outs)))
     }
 
     /// The parameters of its callback, in order: what the operations are given, then what they result in.
@@ -220,7 +238,7 @@ impl Family {
     /// The parameters of its callback as C has them: type and name.
     pub fn prototype(&self) -> Vec<(String, &'static str)> {
         let pointee =
-            |pointee: Option<Pointee>| pointee.map_or(String::new(), |to| format!("{} *", to.c_type()));
+            |pointee: Option<Pointee>| pointee.map_or(String::new(), |to| format!("struct {} *", to.name()));
         let c_type = |parameter| match parameter {
             Parameter::Meta => format!("const struct {} *", bpf_fuse_meta_info::DESC.name),
             Parameter::Op => format!("{OP} "),
@@ -238,28 +256,20 @@ impl Family {
             Stage::Pre => Access::ReadWrite,
             Stage::Post => Access::Read,
         };
-        let nothing = |pointee: Option<Pointee>| ArgType::Struct {
-            name: pointee.map_or("", |pointee| pointee.name()),
-            size: 0,
-            access: Access::Read,
+        let part = |pointee: Option<Pointee>, structs: &[&'static StructDesc], access| {
+            let (at, size) = pointee.as_ref().map_or((0, 0), |pointee| pointee.place(structs));
+            let access = if size == 0 { Access::Read } else { access };
+            ArgType::Part { name: pointee.map_or("", |pointee| pointee.name()), at, size, access }
         };
         let argument = |parameter| match parameter {
             Parameter::Meta => meta(),
             Parameter::Op => number(OP, filter.opcode.into()),
             Parameter::Stage => number(STAGE, stage as u64),
-            Parameter::In => match filter.input {
-                Some(desc) => ArgType::Struct { name: desc.name, size: desc.size, access },
-                None => nothing(self.input()),
-            },
-            Parameter::Out => match output(filter).filter(|_| stage == Stage::Post) {
-                Some(Part::One(desc)) => {
-                    ArgType::Struct { name: desc.name, size: desc.size, access: Access::ReadWrite }
-                }
-                Some(part) => {
-                    ArgType::Struct { name: self.output, size: part.size(), access: Access::ReadWrite }
-                }
-                None => nothing(self.output()),
-            },
+            Parameter::In => part(self.input(), filter.input.as_slice(), access),
+            Parameter::Out => {
+                let outs: Vec<_> = structs(filter.outs).filter(|_| stage == Stage::Post).collect();
+                part(self.output(), &outs, Access::ReadWrite)
+            }
             Parameter::Buffer(name) => {
                 let given = filter.buffers.iter().find(|buffer| buffer.name == name);
                 let writable = match stage {
@@ -272,6 +282,44 @@ impl Family {
         };
         self.parameters().into_iter().map(|parameter| (argument(parameter), parameter.name())).collect()
     }
+
+    /// What its program may do with its parameters for one operation, as C names them.
+    pub fn allowed(&self, filter: &Filter) -> Allowed {
+        let shown = |pointee: Option<Pointee>, what: &str, structs: &[&'static StructDesc]| {
+            pointee.map_or_else(Vec::new, |pointee| pointee.shown(what, structs))
+        };
+        let mut allowed = Allowed {
+            before: shown(self.input(), "in", filter.input.as_slice()),
+            after: shown(self.output(), "out", &structs(filter.outs).collect::<Vec<_>>()),
+            ..Allowed::default()
+        };
+        for buffer in filter.buffers {
+            let list = if buffer.flags.immutable { &mut allowed.read } else { &mut allowed.before };
+            list.push(buffer.name.to_owned());
+        }
+        allowed.after.extend(out_buffer(filter).map(str::to_owned));
+        allowed
+    }
+}
+
+/// Where in the structs of its family those of an operation lie: of the request, and of the results.
+pub(crate) fn offsets(filter: &Filter) -> (usize, usize) {
+    static ALL: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
+        let mut all = vec![(0, 0); usize::from(u8::MAX)];
+        for (family, filter) in
+            FAMILIES.iter().flat_map(|family| family.filters.iter().map(move |one| (family, one)))
+        {
+            let at = |pointee: Option<Pointee>, structs: &[&'static StructDesc]| {
+                pointee.map_or(0, |pointee| pointee.place(structs).0)
+            };
+            let outs: Vec<_> = structs(filter.outs).collect();
+            if let Some(offsets) = all.get_mut(filter.opcode as usize) {
+                *offsets = (at(family.input(), filter.input.as_slice()), at(family.output(), &outs));
+            }
+        }
+        all
+    });
+    ALL.get(filter.opcode as usize).copied().unwrap_or_default()
 }
 
 /// The name of the buffer an operation fills.
@@ -359,11 +407,17 @@ pub(crate) enum Given {
 }
 
 /// What the callback of an operation's family gets in a call.
-pub(crate) fn given(row: usize, stage: Stage) -> &'static [Given] {
+pub(crate) fn given(filter: &Filter, stage: Stage) -> &'static [Given] {
     static ALL: LazyLock<Vec<[Vec<Given>; 2]>> = LazyLock::new(|| {
-        FILTERS.iter().map(|filter| [plan(filter, Stage::Pre), plan(filter, Stage::Post)]).collect()
+        let mut all = vec![[Vec::new(), Vec::new()]; usize::from(u8::MAX)];
+        for filter in FILTERS {
+            if let Some(plans) = all.get_mut(filter.opcode as usize) {
+                *plans = [plan(filter, Stage::Pre), plan(filter, Stage::Post)];
+            }
+        }
+        all
     });
-    ALL.get(row).map_or(&[], |stages| &stages[stage as usize])
+    ALL.get(filter.opcode as usize).map_or(&[], |stages| &stages[stage as usize])
 }
 
 fn plan(filter: &Filter, stage: Stage) -> Vec<Given> {
@@ -372,8 +426,8 @@ fn plan(filter: &Filter, stage: Stage) -> Vec<Given> {
     let slot = |parameter, argument: &ArgType| match (parameter, argument) {
         (Parameter::Meta, _) => Given::Meta,
         (_, &ArgType::Scalar { value, .. }) => Given::Number(value.unwrap_or_default()),
-        (_, ArgType::Struct { size: 0, .. }) => Given::NoStruct,
-        (Parameter::In, &ArgType::Struct { access, .. }) => Given::In(access),
+        (_, ArgType::Part { size: 0, .. }) => Given::NoStruct,
+        (Parameter::In, &ArgType::Part { access, .. }) => Given::In(access),
         (Parameter::Buffer(name), _) => {
             let input = filter.buffers.iter().position(|buffer| buffer.name == name);
             let out =
@@ -385,13 +439,15 @@ fn plan(filter: &Filter, stage: Stage) -> Vec<Given> {
     family.parameters().into_iter().zip(&arguments).map(|(parameter, (ty, _))| slot(parameter, ty)).collect()
 }
 
-/// The C of it all: the unions, `struct fuse_filter` and the macro that writes the head of a callback.
+/// The C of it all: the structs, `struct fuse_filter` and the macro that writes the head of a callback.
 pub(super) fn header() -> String {
     let mut h = STAGES.to_owned();
-    for union in FAMILIES.iter().flat_map(|family| [family.input(), family.output()]).flatten() {
-        if let Pointee::Union(name, parts) = union {
-            let _ = writeln!(h, "\nunion {name} {{");
-            parts.iter().for_each(|(member, part)| member_of(&mut h, member, *part));
+    for pointee in FAMILIES.iter().flat_map(|family| [family.input(), family.output()]).flatten() {
+        if let Pointee::Each(each) = pointee {
+            let _ = writeln!(h, "\nstruct {} {{", each.name);
+            for (member, desc, _) in each.members {
+                let _ = writeln!(h, "\tstruct {} {member};", desc.name);
+            }
             h.push_str("};\n");
         }
     }
@@ -420,25 +476,16 @@ fn operations_of(family: &Family) -> String {
     family.filters.iter().map(|filter| format!("FUSE_{}", name(filter))).collect::<Vec<_>>().join(", ")
 }
 
-fn member_of(h: &mut String, member: &str, part: Part) {
-    match part {
-        Part::One(desc) => {
-            let _ = writeln!(h, "\tstruct {} {member};", desc.name);
-        }
-        Part::Several(outs) => {
-            h.push_str("\tstruct {\n");
-            for (name, desc) in structs(outs) {
-                let _ = writeln!(h, "\t\tstruct {} {name};", desc.name);
-            }
-            let _ = writeln!(h, "\t}} {member};");
-        }
-    }
-}
-
-const STAGES: &str = r"enum fuse_stage {
+const STAGES: &str = r"/* Before and after the operation. */
+enum fuse_stage {
 	FUSE_PRE = 0,
 	FUSE_POST = 1,
 };
+
+/*
+ * What operations take and result in, with one member for each struct. Only what the operation in progress has is
+ * there: everything else is refused, so ask which one it is first.
+ */
 ";
 
 const MACRO: &str = r"
@@ -478,7 +525,18 @@ mod tests {
         {
             for stage in [Stage::Pre, Stage::Post] {
                 let ours = family.arguments(filter, stage);
-                let has = |wanted: &ArgType| ours.iter().any(|(ty, _)| ty == wanted);
+                let has = |wanted: &ArgType| {
+                    ours.iter().any(|(ty, _)| match (ty, wanted) {
+                        (
+                            ArgType::Part { size: whole, access: a, .. },
+                            ArgType::Struct { size, access: b, .. },
+                        ) => {
+                            // Two results lie next to each other.
+                            a == b && (whole == size || filter.member == "create_open" && whole > size)
+                        }
+                        (ty, wanted) => ty == wanted,
+                    })
+                };
                 let mut missing = Vec::new();
                 for (theirs, name) in super::super::contract::arguments(filter, stage) {
                     let fixed = filter.buffers.iter().any(|b| b.name == name && b.flags.immutable);
@@ -492,9 +550,7 @@ mod tests {
                         missing.push(name);
                     }
                 }
-                let joined = filter.member == "create_open" && stage == Stage::Post;
-                let expected: &[&str] = if joined { &["entry_out", "out"] } else { &[] };
-                assert_eq!(missing, expected, "{}", filter.member);
+                assert!(missing.is_empty(), "{}: {missing:?}", filter.member);
             }
         }
     }
@@ -507,7 +563,7 @@ mod tests {
         assert_eq!(names, ["meta", "op", "stage", "in", "name", "path", "out", "entries"]);
         assert_eq!(unlink[1].0, number(OP, 10));
         assert_eq!(unlink[2].0, number(STAGE, 1));
-        let nothing = |name| ArgType::Struct { name, size: 0, access: Access::Read };
+        let nothing = |name| ArgType::Part { name, at: 0, size: 0, access: Access::Read };
         assert_eq!(unlink[3].0, nothing("fuse_names_in"));
         assert_eq!(unlink[6].0, nothing("fuse_names_out"));
         assert_eq!(arguments(&ops::LOOKUP, Stage::Pre)[6].0, nothing("fuse_names_out"));
@@ -521,6 +577,25 @@ mod tests {
             plans,
             [Given::Meta, op, stage, input, name, Given::NoBuffer, Given::Out, Given::NoBuffer]
         );
+    }
+
+    #[test]
+    fn what_an_operation_has_lies_together() {
+        for family in FAMILIES {
+            for filter in family.filters {
+                let Some(Pointee::Each(each)) = family.output() else { continue };
+                let mut outs = structs(filter.outs).peekable();
+                let first = outs.peek().map(|desc| desc.name);
+                let from =
+                    each.members.iter().position(|(_, desc, _)| Some(desc.name) == first).unwrap_or_default();
+                let members = each.members[from..].iter().map(|(_, desc, _)| desc.name);
+                assert!(outs.zip(members).all(|(desc, name)| desc.name == name), "{}", filter.member);
+            }
+        }
+        assert_eq!(offsets(&ops::CREATE_OPEN), (0, 0));
+        assert_eq!(offsets(&ops::MKNOD), (16, 0));
+        assert_eq!(offsets(&ops::SETATTR), (16, 0));
+        assert_eq!(offsets(&ops::STATFS), (0, 104));
     }
 
     /// One value for the value of an attribute, wherever it comes from.

@@ -123,7 +123,9 @@ fn structure(h: &mut String, desc: &StructDesc) {
 
 fn declaration(arg: &ArgType, name: &str) -> String {
     let (ty, access) = match arg {
-        ArgType::Struct { name, access, .. } | ArgType::Buffer { name, access } => (name, access),
+        ArgType::Struct { name, access, .. }
+        | ArgType::Part { name, access, .. }
+        | ArgType::Buffer { name, access } => (name, access),
         ArgType::Scalar { name: ty, .. } => return format!("{ty} {name}"),
     };
     let constant = if *access == Access::Read { "const " } else { "" };

@@ -26,7 +26,6 @@ pub use contract::Stage;
 use family::{FAMILIES, FUSE_FILTER, Family};
 pub use fuse_bpf_vm::contract::ArgType;
 pub use fuse_bpf_vm::jit::Compiled;
-pub use fuse_bpf_vm::mem::Access;
 pub use fuse_bpf_vm::program::SourceLine;
 pub use fuse_bpf_vm::verify::{Branch, LogLevel, Rejection, Rule, Verified};
 pub use proof::{Trial, Unproved};

@@ -147,6 +147,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_struct_some_bytes_may_be_there() {
+        let part = |at, size| ArgType::Part { name: "in", at, size, access: Access::ReadWrite };
+        let text = |off| format!("r1 = *(u64 *)(r1 +0)\nr0 = *(u32 *)(r1 +{off})\nr0 = 0\nexit\n");
+        for (at, size, off, fits) in
+            [(8, 8, 8, true), (8, 8, 12, true), (8, 8, 4, false), (8, 8, 13, false), (0, 0, 0, false)]
+        {
+            let judged = judge(&text(off), &[part(at, size)]);
+            assert_eq!(judged.is_ok(), fits, "{at} {size} {off}");
+        }
+        let said = |off, part| judge(&text(off), &[part]).unwrap_err().rule.to_string();
+        assert_eq!(
+            said(4, part(8, 8)),
+            "invalid access to in, off=4 len=4: of it there is off=8 size=8 here"
+        );
+        assert_eq!(said(4, part(0, 0)), "invalid access to in, off=4 len=4: of it there is nothing here");
+    }
+
+    #[test]
     fn a_number_is_no_address_and_no_buffer() {
         let text = "r1 = *(u64 *)(r1 +0)\nr0 = *(u64 *)(r1 +0)\nexit\n";
         let rejection = judge(text, &[number(Some(4096))]).unwrap_err();
