@@ -246,14 +246,9 @@ fn kconfig() -> Kconfig {
 
 impl Registered {
     /// `programs` has the set's by place: the member, and in a `struct fuse_filter` operation and stage.
-    fn new(set: &OpsSet, programs: &BTreeMap<String, Arc<Runnable>>, module: &Arc<Module>) -> Registered {
+    fn new(set: &OpsSet, programs: &BTreeMap<String, Placed>, module: &Arc<Module>) -> Registered {
         let families = set.type_name == FUSE_FILTER;
-        let placed = |place: &str| {
-            let program = Arc::clone(programs.get(place)?);
-            // Of `struct fuse_ops` every program that is there is run.
-            let verdict = if families { Runnable::verdict(program.proof()) } else { None };
-            Some(Placed { program, verdict })
-        };
+        let placed = |place: &str| programs.get(place).cloned();
         let member = |filter: &Filter, stage: Stage| match Family::of(filter) {
             Some(family) if families => {
                 placed(&family::place(family.member, ops::by_opcode(filter.opcode)?, stage))

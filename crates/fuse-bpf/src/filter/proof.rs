@@ -19,8 +19,8 @@ use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::verify::{self, Limits, LogLevel, Rejection, Verified};
 
 use super::{
-    FilterError, FilterObject, FilterSet, LoadOptions, NAME_MAX, Registered, Runnable, contract, family,
-    kconfig, pick,
+    FilterError, FilterObject, FilterSet, Jit, LoadOptions, NAME_MAX, Placed, Registered, Runnable, contract,
+    family, kconfig, pick,
 };
 
 /// An object that was loaded and of which nothing is proved yet.
@@ -71,6 +71,11 @@ impl Trial {
     ) -> io::Result<Result<Verified, Box<Rejection>>> {
         let args = self.types();
         verify::verify_logged(&self.program, verify::Entry::Context(&args), Limits::default(), level, sink)
+    }
+
+    /// Whether its member is one of `struct fuse_filter`.
+    fn is_of_family(&self) -> bool {
+        self.member.contains('/')
     }
 
     fn types(&self) -> Vec<ArgType> {
@@ -177,7 +182,9 @@ impl Unproved {
         // Members that give the same can share a program, and then its proof and its code.
         let mut proofs: HashMap<(*const Program, usize), Arc<Verified>> = HashMap::new();
         let mut ready: HashMap<*const Verified, Arc<Runnable>> = HashMap::new();
-        let mut own: HashMap<String, BTreeMap<String, Arc<Runnable>>> = HashMap::new();
+        // Other proofs of a program can share its code, too.
+        let mut codes: HashMap<*const Program, Vec<Arc<Compiled>>> = HashMap::new();
+        let mut own: HashMap<String, BTreeMap<String, Placed>> = HashMap::new();
         for trial in self.trials() {
             let proof = match proofs.entry((Arc::as_ptr(&trial.program), trial.class)) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
@@ -191,10 +198,15 @@ impl Unproved {
                     Arc::clone(unknown.insert(Arc::new(proof)))
                 }
             };
+            // Of `struct fuse_ops` every program that is there is run.
+            let verdict = if trial.is_of_family() && !trial.tail { Runnable::verdict(&proof) } else { None };
             let runnable = match ready.entry(Arc::as_ptr(&proof)) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
                 Entry::Vacant(unknown) => {
-                    let runnable = Runnable::new(proof, self.options.jit);
+                    // What is known without running it is run for people only.
+                    let jit = if verdict.is_some() { Jit::Never } else { self.options.jit };
+                    let codes = codes.entry(Arc::as_ptr(&trial.program)).or_default();
+                    let runnable = Runnable::sharing(proof, jit, codes);
                     let runnable = runnable.map_err(|error| FilterError::Compile {
                         object: self.name.clone(),
                         program: trial.program.name.clone(),
@@ -207,7 +219,7 @@ impl Unproved {
                 // Compiled programs go on with its code where it was proved for the same, as here.
                 runnable.code().into_iter().for_each(|code| put(&self.module, code));
             } else {
-                own.entry(trial.set).or_default().insert(trial.member, runnable);
+                own.entry(trial.set).or_default().insert(trial.member, Placed { program: runnable, verdict });
             }
         }
         let module = Arc::new(self.module);

@@ -76,6 +76,23 @@ impl Runnable {
         Ok(Runnable { proof, code })
     }
 
+    /// As [`Runnable::new`], with code that was made for another proof of the program if it does. New code is
+    /// remembered.
+    pub(super) fn sharing(
+        proof: Arc<Verified>,
+        jit: Jit,
+        codes: &mut Vec<Arc<Compiled>>,
+    ) -> Result<Runnable, CompileError> {
+        if jit != Jit::Never
+            && let Some(code) = codes.iter().find_map(|code| code.shared(&proof))
+        {
+            return Ok(Runnable { proof, code: Some(Arc::new(code)) });
+        }
+        let runnable = Runnable::new(proof, jit)?;
+        codes.extend(runnable.code.clone());
+        Ok(runnable)
+    }
+
     /// The program and what was proved of it.
     pub fn proof(&self) -> &Verified {
         &self.proof
