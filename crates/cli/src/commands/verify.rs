@@ -17,8 +17,9 @@ use crate::{Answer, rejection};
 ///
 /// Proves each program of each set, or says which rule it breaks, where, and how it gets there. Nothing is run
 /// or mounted; mount, build and prog run do the same when they load an object, and stop at the first program
-/// that is refused. A program of struct fuse_filter is judged for each operation of its family, before it and
-/// after it: names/unlink_prefilter is one of its places. Exit status 1 means that a program is refused, 2 that an object cannot be read.
+/// that is refused. A program of struct fuse_filter is judged for each operation of its family, before and after
+/// it: names/unlink_prefilter is one of its places. Exit status 1 means that a program is refused, 2 that an
+/// object cannot be read.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct VerifyCommand {
