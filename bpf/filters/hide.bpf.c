@@ -103,64 +103,35 @@ static __always_inline int buffer_hidden(struct fuse_buffer *buffer)
 {
 	struct name name = {};
 	struct bpf_dynptr ptr;
-	uint32_t len = bpf_fuse_return_len(buffer);
+	uint32_t len;
 
+	bpf_dynptr_from_fuse_buffer_ro(buffer, 0, &ptr);
+	len = bpf_dynptr_size(&ptr);
 	/* The length counts the NUL. */
 	if (len < 2 || len > NAME)
 		return 0;
 	len--;
-	bpf_fuse_get_ro_dynptr(buffer, &ptr);
 	if (bpf_dynptr_read(name.text, len & (NAME - 1), &ptr, 0, 0))
 		return 0;
 	return hidden(name.text, len);
 }
 
-#define FIND(member)                                                                                       \
-	SEC("struct_ops/" #member)                                                                         \
-	uint32_t BPF_PROG(member, const struct bpf_fuse_meta_info *meta, struct fuse_buffer *name)         \
-	{                                                                                                  \
-		return buffer_hidden(name) ? -ENOENT : BPF_FUSE_CONTINUE;                                  \
-	}
-
-#define MAKE(member, type)                                                                                 \
-	SEC("struct_ops/" #member)                                                                         \
-	uint32_t BPF_PROG(member, const struct bpf_fuse_meta_info *meta, struct type *in,                  \
-			  struct fuse_buffer *name)                                                        \
-	{                                                                                                  \
-		return buffer_hidden(name) ? -EACCES : BPF_FUSE_CONTINUE;                                  \
-	}
-
-#define MOVE(member, type)                                                                                 \
-	SEC("struct_ops/" #member)                                                                         \
-	uint32_t BPF_PROG(member, const struct bpf_fuse_meta_info *meta, struct type *in,                  \
-			  struct fuse_buffer *old_name, struct fuse_buffer *new_name)                      \
-	{                                                                                                  \
-		if (buffer_hidden(old_name))                                                               \
-			return -ENOENT;                                                                    \
-		return buffer_hidden(new_name) ? -EACCES : BPF_FUSE_CONTINUE;                              \
-	}
-
-FIND(lookup_prefilter)
-FIND(unlink_prefilter)
-FIND(rmdir_prefilter)
-MAKE(create_open_prefilter, fuse_create_in)
-MAKE(mknod_prefilter, fuse_mknod_in)
-MAKE(mkdir_prefilter, fuse_mkdir_in)
-MAKE(link_prefilter, fuse_link_in)
-MOVE(rename_prefilter, fuse_rename_in)
-MOVE(rename2_prefilter, fuse_rename2_in)
-
-SEC("struct_ops/symlink_prefilter")
-uint32_t BPF_PROG(symlink_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_buffer *name,
-		  struct fuse_buffer *path)
+FUSE_FILTER(names, hide_name)
 {
+	if (stage == FUSE_POST)
+		return BPF_FUSE_CONTINUE;
+	if (op == FUSE_LOOKUP || op == FUSE_UNLINK || op == FUSE_RMDIR)
+		return buffer_hidden(name) ? -ENOENT : BPF_FUSE_CONTINUE;
 	return buffer_hidden(name) ? -EACCES : BPF_FUSE_CONTINUE;
 }
 
-SEC("struct_ops/readdir_prefilter")
-uint32_t BPF_PROG(readdir_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_read_in *in)
+FUSE_FILTER(renames, hide_both)
 {
-	return BPF_FUSE_POSTFILTER;
+	if (stage == FUSE_POST)
+		return BPF_FUSE_CONTINUE;
+	if (buffer_hidden(old_name))
+		return -ENOENT;
+	return buffer_hidden(new_name) ? -EACCES : BPF_FUSE_CONTINUE;
 }
 
 /* Shortest record: a name of one byte. */
@@ -168,21 +139,19 @@ uint32_t BPF_PROG(readdir_prefilter, const struct bpf_fuse_meta_info *meta, stru
 #define PAGE 4096
 
 /* Moves the records that stay to the front of the page and cuts it off behind them. */
-SEC("struct_ops/readdir_postfilter")
-uint32_t BPF_PROG(readdir_postfilter, const struct bpf_fuse_meta_info *meta, const struct fuse_read_in *in,
-		  struct fuse_read_out *out, struct fuse_buffer *buffer)
+FUSE_FILTER(records, hide_records)
 {
-	uint32_t size = bpf_fuse_return_len(buffer);
 	uint32_t zero = 0, from = 0, to = 0;
-	struct bpf_dynptr page, rest;
+	struct bpf_dynptr page;
 	struct record *record;
 
-	if (!size)
-		return BPF_FUSE_CONTINUE;
+	if (stage == FUSE_PRE)
+		return BPF_FUSE_POSTFILTER;
+	if (bpf_dynptr_from_fuse_buffer_rw(buffer, 0, &page))
+		return -EIO;
 	record = bpf_map_lookup_elem(&hide_scratch, &zero);
 	if (!record)
 		return -EIO;
-	bpf_fuse_get_rw_dynptr(buffer, &page, size, true);
 	for (int i = 0; i < PAGE / MIN_RECORD; i++) {
 		uint32_t len, step;
 
@@ -205,7 +174,7 @@ uint32_t BPF_PROG(readdir_postfilter, const struct bpf_fuse_meta_info *meta, con
 		from += step;
 	}
 	if (to != from) {
-		bpf_fuse_get_rw_dynptr(buffer, &rest, to, true);
+		bpf_fuse_buffer_resize(buffer, to);
 		/* A page of which nothing is left is not the end of the directory. */
 		if (to == 0)
 			out->again = 1;
@@ -214,19 +183,10 @@ uint32_t BPF_PROG(readdir_postfilter, const struct bpf_fuse_meta_info *meta, con
 }
 
 SEC(".struct_ops")
-struct fuse_ops hide = {
-	.lookup_prefilter = (void *)lookup_prefilter,
-	.unlink_prefilter = (void *)unlink_prefilter,
-	.rmdir_prefilter = (void *)rmdir_prefilter,
-	.create_open_prefilter = (void *)create_open_prefilter,
-	.mknod_prefilter = (void *)mknod_prefilter,
-	.mkdir_prefilter = (void *)mkdir_prefilter,
-	.link_prefilter = (void *)link_prefilter,
-	.rename_prefilter = (void *)rename_prefilter,
-	.rename2_prefilter = (void *)rename2_prefilter,
-	.symlink_prefilter = (void *)symlink_prefilter,
-	.readdir_prefilter = (void *)readdir_prefilter,
-	.readdir_postfilter = (void *)readdir_postfilter,
+struct fuse_filter hide = {
+	.names = (void *)hide_name,
+	.renames = (void *)hide_both,
+	.records = (void *)hide_records,
 	.name = "hide",
 };
 

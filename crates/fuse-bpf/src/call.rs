@@ -14,19 +14,20 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
 use fuse_bpf_vm::interp::Arg;
-use fuse_bpf_vm::mem::Window;
+use fuse_bpf_vm::mem::{Access, Window};
 use zerocopy::IntoBytes;
 
 use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, fuse_getxattr_in, fuse_in_header, verdict};
 use crate::backing::{Backing, Entry, File, Node};
 use crate::daemon::{DaemonFile, Handles};
 use crate::errno::Errno;
-use crate::filter::buffer::{FuseBuffer, cells};
+use crate::filter::buffer::{BufferFlags, FuseBuffer, cells};
 use crate::filter::entry::{self, Action};
+use crate::filter::family::{self, Given};
 use crate::filter::flow::{self, Stages};
 use crate::filter::machines::Lease;
 use crate::filter::trace::Trace;
-use crate::filter::{Chain, FilterSet, Stage};
+use crate::filter::{Chain, FilterSet, Placed, Stage};
 use crate::ops::{Filter, Op, OutArg, Source};
 use crate::request::Decoded;
 use crate::transport::Reply;
@@ -35,6 +36,11 @@ use crate::transport::Reply;
 const HEAD: usize = 288;
 /// Most structs among the results a filter sees.
 const OUTS: usize = 2;
+
+/// Most arguments of a program.
+const MOST_ARGS: usize = 8;
+/// The number of a buffer the call does not have.
+const ABSENT: u32 = 0xff;
 
 /// Instructions one filter may execute in one call.
 pub const BUDGET: u64 = 1_000_000;
@@ -146,8 +152,12 @@ pub struct Call<'r> {
     input: &'r [Cell<u8>],
     /// The request's struct with the numbers the daemon knows, before any filter.
     sent_on: &'r [u8],
+    /// With what lies before it in the struct of its family.
+    inputs: &'r [Cell<u8>],
     buffers: ArenaVec<'r, FuseBuffer<'r>>,
     outs: [&'r [Cell<u8>]; OUTS],
+    /// All of them, with what lies before them in the struct of their family.
+    results: &'r [Cell<u8>],
     arena: &'r Bump,
 }
 
@@ -211,7 +221,9 @@ impl<'r> Call<'r> {
         data: &'r mut [u8],
         arena: &'r Bump,
     ) -> Call<'r> {
-        let input = cells(arena, request.input.len());
+        let at = request.op.filter.map_or(0, |filter| family::offsets(filter).0);
+        let inputs = cells(arena, at + request.input.len());
+        let input = inputs.get(at..).unwrap_or_default();
         store(input, request.input);
         Call {
             header,
@@ -243,8 +255,10 @@ impl<'r> Call<'r> {
             meta: cells(arena, bpf_fuse_meta_info::DESC.size),
             input,
             sent_on: &[],
+            inputs,
             buffers: ArenaVec::with_capacity_in(3, arena),
             outs: [&[]; OUTS],
+            results: &[],
             arena,
         }
     }
@@ -339,12 +353,16 @@ impl<'r> Call<'r> {
             };
             self.buffers.push(FuseBuffer::lent(bytes, buffer.flags, buffer.max, arena));
         }
+        // One behind the other, as families are given them.
+        let (_, mut end) = family::offsets(filter);
+        self.results = cells(arena, end + filter.out_structs().map(|desc| desc.size).sum::<usize>());
         let mut structs = 0;
         for out in filter.outs {
             match out {
                 OutArg::Struct { desc, .. } => {
-                    self.outs[structs] = cells(arena, desc.size);
+                    self.outs[structs] = self.results.get(end..end + desc.size).unwrap_or_default();
                     structs += 1;
+                    end += desc.size;
                 }
                 OutArg::Buffer { max, .. } => {
                     let requested = || self.input::<fuse_getxattr_in>().size as usize;
@@ -621,20 +639,28 @@ struct Filtered<'c, 'r> {
 impl Stages for Filtered<'_, '_> {
     fn ask(&mut self, index: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno> {
         let Some(set) = self.chain.sets().get(index) else { return Ok(None) };
-        let program = if default {
-            set.default_filter()
+        let placed = if default {
+            set.default_filter(self.call.op, stage)
         } else {
-            self.call.op.filter.and_then(|filter| set.program(filter, stage))
+            self.call.op.filter.and_then(|filter| set.placed(filter, stage))
         };
-        let Some(program) = program else { return Ok(None) };
+        let Some(Placed { program, verdict }) = placed else { return Ok(None) };
+        // Who wants to know what ran is shown it all the same.
+        if verdict.is_some() && self.call.steps.is_none() {
+            return Ok(*verdict);
+        }
 
         self.call.enter(stage);
-        let (args, count) = self.call.arguments(stage, default);
+        let (args, count) = match set.has_families() {
+            true => self.call.family_arguments(stage, default),
+            false => self.call.arguments(stage, default),
+        };
         let call = &mut *self.call;
         let mut host = FilterHost {
             buffers: &mut call.buffers,
             header: &call.header,
             node: call.node.nodeid(),
+            absent: FuseBuffer::lent(&[], BufferFlags::IMMUTABLE, 0, call.arena),
             trace: self.trace,
         };
         let start = call.steps.is_some().then(Instant::now);
@@ -698,8 +724,8 @@ impl<'r> Call<'r> {
     }
 
     /// The arguments of a program, in the order of its prototype, and how many there are.
-    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; 6], usize) {
-        let mut args = [Arg::Scalar(0); 6];
+    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
+        let mut args = [Arg::Scalar(0); MOST_ARGS];
         args[0] = Arg::Mem(Window::from_cells(self.meta).read_only());
         let mut count = 1;
         let Some(filter) = self.op.filter.filter(|_| !default) else { return (args, count) };
@@ -727,6 +753,28 @@ impl<'r> Call<'r> {
             }
         }
         (args, count)
+    }
+
+    /// The arguments of a program of a `struct fuse_filter`.
+    fn family_arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
+        let numbers = [Given::Number(family::opcode(self.op).into()), Given::Number(stage as u64)];
+        let least = [Given::Meta, numbers[0], numbers[1]];
+        let filter = self.op.filter.filter(|_| !default);
+        let given = filter.map_or(&least[..], |filter| family::given(filter, stage));
+        let mut args = [Arg::Scalar(0); MOST_ARGS];
+        for (arg, given) in args.iter_mut().zip(given) {
+            *arg = match *given {
+                Given::Meta => Arg::Mem(Window::from_cells(self.meta).read_only()),
+                Given::Number(number) => Arg::Scalar(number),
+                Given::In(Access::ReadWrite) => Arg::Mem(Window::from_cells(self.inputs)),
+                Given::In(Access::Read) => Arg::Mem(Window::from_cells(self.inputs).read_only()),
+                Given::Out => Arg::Mem(Window::from_cells(self.results)),
+                Given::NoStruct => Arg::Mem(Window::from_cells(&[]).read_only()),
+                Given::Buffer(index) => Arg::Buffer(index),
+                Given::NoBuffer => Arg::Buffer(ABSENT),
+            };
+        }
+        (args, given.len())
     }
 
     /// Tells filters in which stage the call is.
@@ -778,13 +826,19 @@ struct FilterHost<'c, 'r> {
     header: &'c fuse_in_header,
     /// The kernel's number for the inode, which is never given to another one.
     node: u64,
+    /// What the call has no buffer for.
+    absent: FuseBuffer<'r>,
     trace: &'c Trace,
 }
 
 /// A run may be shorter than the call: its program is borrowed for less.
 impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
     fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'s>> {
-        self.buffers.get_mut(index as usize).map(|b| b as &mut dyn Buffer<'s>)
+        let buffer = match index {
+            ABSENT => Some(&mut self.absent),
+            _ => self.buffers.get_mut(index as usize),
+        };
+        buffer.map(|b| b as &mut dyn Buffer<'s>)
     }
 
     fn caller(&self) -> Thread {

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 
 use bumpalo::Bump;
-use fuse_bpf_vm::host::Buffer;
+use fuse_bpf_vm::host::{Buffer, Refused};
 use fuse_bpf_vm::mem::Window;
 
 /// What a filter may do with a buffer (`linux/bpf_fuse.h` of the series).
@@ -160,6 +160,24 @@ impl<'s, 'r: 's> Buffer<'s> for FuseBuffer<'r> {
         self.modified = true;
         Some(Window::from_cells(own.get(..size)?))
     }
+
+    fn edit(&mut self) -> Result<Window<'s>, Refused> {
+        match self.bytes {
+            _ if self.flags.immutable => Err(Refused::Immutable),
+            Bytes::Lent(_) => Err(Refused::Lent),
+            Bytes::Owned(cells) => {
+                self.modified = true;
+                Ok(Window::from_cells(cells.get(..self.size).unwrap_or(cells)))
+            }
+        }
+    }
+
+    fn resize(&mut self, size: usize) -> Result<(), Refused> {
+        if self.flags.immutable {
+            return Err(Refused::Immutable);
+        }
+        self.write(size, true).map(|_| ()).ok_or(Refused::TooLarge)
+    }
 }
 
 impl std::fmt::Debug for FuseBuffer<'_> {
@@ -245,6 +263,28 @@ mod tests {
         let mut bytes = [0; 7];
         assert!(old.read(0, &mut bytes));
         assert_eq!(&bytes, b"secret\0");
+    }
+
+    #[test]
+    fn what_is_lent_is_edited_after_it_was_resized() {
+        let arena = Bump::new();
+        let mut buffer = name(&arena);
+        assert_eq!(buffer.edit().unwrap_err(), Refused::Lent);
+        assert!(!buffer.modified());
+        assert_eq!(buffer.resize(257), Err(Refused::TooLarge));
+        buffer.resize(9).unwrap();
+        let window = buffer.edit().unwrap();
+        assert!(window.write(6, b"s\0"));
+        assert_eq!(buffer.bytes(), b"secrets\0\0");
+        // Of its own size, it is a copy.
+        let mut copy = name(&arena);
+        copy.resize(7).unwrap();
+        assert_eq!(copy.edit().unwrap().len(), 7);
+        let mut fixed = FuseBuffer::lent(b"a\0", BufferFlags::IMMUTABLE, 256, &arena);
+        assert_eq!(
+            (fixed.edit().unwrap_err(), fixed.resize(1)),
+            (Refused::Immutable, Err(Refused::Immutable))
+        );
     }
 
     #[test]
