@@ -78,6 +78,10 @@ pub trait Host<'r> {
     fn node(&self) -> Option<u64> {
         None
     }
+    /// Sets what the operation in progress ends with: 0, or a negative error number. Whether that can be done.
+    fn set_result(&mut self, _result: i32) -> bool {
+        false
+    }
     /// A line printed by `bpf_printk`.
     fn print(&mut self, line: &str);
 }

@@ -337,6 +337,14 @@ impl FilterSet {
         self.get().faults.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether the set's postfilter of an operation looks at a buffer.
+    fn looks_at_buffers(&self, filter: &Filter) -> bool {
+        self.placed(filter, Stage::Post).is_some_and(|placed| {
+            let uses = placed.program.proof().uses();
+            !uses.buffers_read.is_empty() || !uses.buffers_written.is_empty()
+        })
+    }
+
     /// Whether the set has something to say of an operation.
     fn asks(&self, filter: Option<&'static Filter>) -> bool {
         let says = |placed: &Placed| placed.verdict != Some(verdict::CONTINUE);
@@ -404,6 +412,8 @@ pub struct Chain {
     /// For each row of [`FILTERS`], whether any set has something to say; last, whether any has a
     /// `default_filter`.
     asked: Vec<bool>,
+    /// The same for postfilters that look at a buffer.
+    looked_at: Vec<bool>,
 }
 
 impl Chain {
@@ -418,7 +428,8 @@ impl Chain {
         }
         let mut asked: Vec<bool> = FILTERS.iter().map(|f| sets.iter().any(|s| s.asks(Some(f)))).collect();
         asked.push(sets.iter().any(|s| s.asks(None)));
-        Ok(Chain { sets, asked })
+        let looked_at = FILTERS.iter().map(|f| sets.iter().any(|s| s.looks_at_buffers(f))).collect();
+        Ok(Chain { sets, asked, looked_at })
     }
 
     /// The sets, outermost first.
@@ -434,5 +445,11 @@ impl Chain {
             None => Some(FILTERS.len()),
         };
         row.and_then(|row| self.asked.get(row)).copied().unwrap_or(false)
+    }
+
+    /// Whether any postfilter of this operation looks at a buffer: where none does, data is not put into one.
+    pub fn sees_data(&self, filter: &'static Filter) -> bool {
+        let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter));
+        row.and_then(|row| self.looked_at.get(row)).copied().unwrap_or(false)
     }
 }
