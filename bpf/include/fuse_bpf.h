@@ -936,6 +936,7 @@ struct bpf_iter_num;
 extern void bpf_fuse_get_ro_dynptr(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit) __ksym;
 extern void bpf_fuse_get_rw_dynptr(struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit, uint64_t size, bool copy) __ksym;
 extern uint32_t bpf_fuse_return_len(struct fuse_buffer *buffer) __ksym;
+extern int bpf_fuse_read_file(void *dst, uint32_t dst__sz, uint64_t offset) __ksym;
 extern int bpf_fuse_set_error_out(int error) __ksym;
 extern int bpf_dynptr_from_fuse_buffer_ro(const struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit) __ksym;
 extern int bpf_dynptr_from_fuse_buffer_rw(struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit) __ksym;

@@ -101,7 +101,7 @@ fn a_log_is_written_while_programs_are_judged() {
         "\nfunc#1 @87 hidden\n",
         "callee:\n frame1: R1=fp[0]-256 ",
         "; frame1: R0=map_value_or_null(id=",
-        ",map=hide_names,ks=256,vs=4)",
+        ",map=pattern_names,ks=256,vs=4)",
         " fp-272=dynptr_buffer(id=",
         ": safe\n",
         "returning from callee:\n frame1: R0=",

@@ -747,6 +747,7 @@ impl Stages for Filtered<'_, '_> {
             buffers: &mut call.buffers,
             header: &call.header,
             node: call.node.nodeid(),
+            file: call.file.as_deref(),
             error_out: (stage == Stage::Post && call.compat == Compat::None).then_some(&mut call.error_out),
             absent: FuseBuffer::lent(&[], BufferFlags::IMMUTABLE, 0, call.arena),
             trace: self.trace,
@@ -985,6 +986,8 @@ struct FilterHost<'c, 'r> {
     header: &'c fuse_in_header,
     /// The kernel's number for the inode, which is never given to another one.
     node: u64,
+    /// The file it is on.
+    file: Option<&'c File>,
     /// What the operation is to end with, where filters may say so.
     error_out: Option<&'c mut Option<Result<(), Errno>>>,
     /// What the call has no buffer for.
@@ -1024,6 +1027,10 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
 
     fn node(&self) -> Option<u64> {
         Some(self.node)
+    }
+
+    fn read_file(&mut self, offset: u64, to: &mut [u8]) -> Option<usize> {
+        self.file?.read_at(offset, to).ok()
     }
 
     fn set_result(&mut self, result: i32) -> bool {

@@ -135,6 +135,15 @@ pub static KFUNCS: &[Callable] = &[
         run: return_len,
     },
     Callable {
+        name: "bpf_fuse_read_file",
+        id: 0,
+        proto: "int %s(void *dst, uint32_t dst__sz, uint64_t offset)",
+        args: &[ArgKind::Mem { access: Access::ReadWrite, nullable: false }, ArgKind::Size, ArgKind::Scalar],
+        ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ,
+        run: read_file,
+    },
+    Callable {
         name: "bpf_fuse_set_error_out",
         id: 0,
         proto: "int %s(int error)",
@@ -192,6 +201,21 @@ fn get_rw_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let window = call.buffer(0)?.write(size, copy);
     call.set_dynptr(1, window.and_then(Dynptr::new))?;
     Ok(0)
+}
+
+/// Most bytes one call reads from a file.
+const READ_FILE: usize = 4096;
+
+fn read_file(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (to, offset) = (call.required(0)?, call.scalar(2));
+    let mut bytes = [0; READ_FILE];
+    let part = bytes.get_mut(..to.len().min(READ_FILE)).unwrap_or_default();
+    call.charge(part.len() as u64 / 8);
+    let read = call.host().read_file(offset, part);
+    // What is not read is zero.
+    let written = to.write(0, part);
+    debug_assert!(written, "it was lent to be written");
+    Ok(read.map_or(i64::from(-libc::EBADF).cast_unsigned(), |read| read as u64))
 }
 
 fn set_error_out(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
