@@ -227,6 +227,7 @@ impl<'p> Walker<'p> {
             match entry.slot {
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
                 Slot::Iter { .. } => return Err(special(index, "an iterator")),
+                Slot::Dead => return Err(special(index, "what was forgotten")),
                 _ => {}
             }
         }
@@ -508,6 +509,7 @@ impl<'p> Walker<'p> {
                 }
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
                 Slot::Iter { .. } => return Err(special(index, "an iterator")),
+                Slot::Dead => return Err(special(index, "what was forgotten")),
                 _ => {}
             }
         }
