@@ -166,6 +166,21 @@ pub fn verify_traced(
     Ok((verified, recorder.finish(marks, memory)))
 }
 
+/// As [`super::verify`], but that global functions with a signature are proved by it and not walked into, whether or not
+/// that would be too much work; `None` if the program has none.
+///
+/// # Errors
+///
+/// Those of [`super::verify`].
+#[doc(hidden)]
+pub fn verify_by_signature(
+    program: &Arc<Program>,
+    entry: Start<'_>,
+    limits: Limits,
+) -> Option<Result<Verified, Box<Rejection>>> {
+    super::globals::verify(program, entry, limits)
+}
+
 /// Something a state says that is not so.
 #[derive(Debug, Clone, Copy)]
 struct Wrong {
