@@ -208,8 +208,12 @@ fn retried(
 }
 
 /// What a walk to the end found; or several, of functions by themselves, the last of which is that of the entry.
-fn verified(mut walker: walk::Walker<'_>, longest: Option<u64>, all: Option<globals::Found>) -> Verified {
-    let found = all.unwrap_or_else(|| globals::Found::of(&mut walker));
+fn verified(
+    mut walker: walk::Walker<'_>,
+    longest: Option<u64>,
+    all: Option<globals::WalkTotals>,
+) -> Verified {
+    let found = all.unwrap_or_else(|| globals::WalkTotals::of(&mut walker));
     let fuel = if found.joined { walker.flow.backward.clone() } else { Vec::new() };
     let stats = Stats {
         processed: found.processed,

@@ -379,6 +379,15 @@ impl Entry<'_> {
         }
     }
 
+    /// As two halves, which know nothing of what is neither bytes nor halves.
+    pub(super) fn as_halves(&self) -> [Half; 2] {
+        match (self.halves(), self.slot) {
+            (Some(halves), _) => halves,
+            (_, Slot::Bytes(zero)) => Half::both(*zero),
+            _ => Half::both(0),
+        }
+    }
+
     /// The two halves of it.
     pub(super) fn halves(&self) -> Option<[Half; 2]> {
         let [low, high] = self.nodes.parts;

@@ -393,7 +393,7 @@ impl Walker<'_> {
                 Ok(Next::On)
             }
             op::CALL_IMM if insn.src == pseudo::CALL_LOCAL => {
-                if let Some(summary) = self.globals.get(&target()).cloned() {
+                if let Some(summary) = self.globals.get(&target()).map(Rc::clone) {
                     self.call_global(state, &summary)?;
                     return Ok(Next::On);
                 }

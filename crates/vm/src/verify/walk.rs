@@ -116,7 +116,7 @@ pub(super) struct Walker<'p> {
     /// The function that is proved by itself, if it is not the program's entry.
     pub(super) function: Option<&'p Function>,
     /// Functions that are not walked into, by their first slots.
-    pub(super) globals: BTreeMap<usize, Summary>,
+    pub(super) globals: BTreeMap<usize, Rc<Summary>>,
     /// Who is shown all of it, if anybody.
     pub(super) watch: Option<&'p mut (dyn Watch + 'p)>,
 }
