@@ -35,6 +35,8 @@ use make::{Random, insn};
 use setting::setting;
 use write::{MEMORY, VALUE, write};
 
+/// Programs, if nothing else is set.
+const PROGRAMS: u64 = if cfg!(debug_assertions) { 3_000 } else { 15_000 };
 /// Runs of each accepted program.
 const RUNS: u64 = 16;
 /// Of these, runs whose states are compared with those of the verifier, which takes a while without optimisation.
@@ -43,7 +45,7 @@ const FOLLOWED: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
 /// Instructions a run may take.
 const BUDGET: u64 = 1_000_000;
 
-/// A program as text of its slots, and its functions.
+/// A random program and its functions.
 #[derive(Clone)]
 struct Made {
     insns: Vec<Insn>,
@@ -323,7 +325,7 @@ fn must_be_sound(made: &Made, way: Way, seed: u64, worker: &mut Worker) -> Optio
 
 #[test]
 fn accepted_programs_do_nothing_wrong() {
-    let programs: u64 = setting("SOUNDNESS_PROGRAMS", 15_000);
+    let programs: u64 = setting("SOUNDNESS_PROGRAMS", PROGRAMS);
     let seed: u64 = setting("SOUNDNESS_SEED", 1);
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut worker = Worker::new(0);
