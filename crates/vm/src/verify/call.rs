@@ -18,7 +18,7 @@ type Done<T> = Result<T, Box<Rule>>;
 
 /// What the arguments of a call say of its result.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct CallMeta {
     map: Option<MapRef>,
     /// The key is an index that is in the array.
     certain: bool,
@@ -46,7 +46,7 @@ impl Walker<'_> {
         if callee.effects.contains(Effects::SLEEPS) && !self.program.sleepable {
             return Err(Rule::Sleeps { callable: callee.name }.into());
         }
-        let mut found = Found::default();
+        let mut found = CallMeta::default();
         // Bytes that are read are looked at as they are before anything is written over them; what is on the stack
         // and not bytes must not be written over at all.
         let late = |kind: &ArgKind| {
@@ -178,7 +178,7 @@ impl Walker<'_> {
         pc: usize,
         callback: Callback,
         function: usize,
-        found: &Found,
+        found: &CallMeta,
     ) -> Done<Next> {
         self.joined = true;
         let mut entered = state.clone();
@@ -260,7 +260,7 @@ impl Walker<'_> {
         });
     }
 
-    fn result(&mut self, state: &mut State, callee: &Callable, found: &Found) -> Done<Value> {
+    fn result(&mut self, state: &mut State, callee: &Callable, found: &CallMeta) -> Done<Value> {
         let null = |walker: &mut Self, kind| {
             let null = walker.fresh();
             Value::Pointer(Pointer { null, object: null, ..Pointer::new(kind) })
@@ -302,7 +302,7 @@ impl Walker<'_> {
         callee: &'static Callable,
         index: usize,
         kind: ArgKind,
-        found: &mut Found,
+        found: &mut CallMeta,
     ) -> Done<()> {
         let register = index as u8 + 1;
         let value = state.reg(register);
@@ -360,8 +360,8 @@ impl Walker<'_> {
                 }
             }
             ArgKind::Printed => {
-                // The first comes after the format and its length.
-                self.print(state, &value, index - 2, found).map_err(refuse)?;
+                let before = callee.args[..index].iter().filter(|kind| **kind == ArgKind::Printed);
+                self.print(state, &value, before.count(), found).map_err(refuse)?;
             }
             ArgKind::Mem { .. } | ArgKind::Format | ArgKind::Words => {
                 let (access, nullable) = match kind {
