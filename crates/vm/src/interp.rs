@@ -90,15 +90,17 @@ pub struct Outcome {
 
 /// What a thread needs to run programs: a stack and tables, reused from run to run. It stays on the
 /// thread that made it.
+// In this order: compiled code is shorter where what it notes and reads comes first.
+#[repr(C)]
 pub struct Worker {
+    #[cfg(feature = "jit")]
+    pub(crate) notes: compiled::Notes,
     pub(crate) slot: usize,
     stack: Box<[Cell<u64>]>,
     context: Vec<Cell<u64>>,
     /// Empty while a run has them.
     tables: Cell<Tables<'static>>,
     keep: Keep,
-    #[cfg(feature = "jit")]
-    pub(crate) notes: compiled::Notes,
 }
 
 impl std::fmt::Debug for Worker {
