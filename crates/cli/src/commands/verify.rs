@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal as _, Write};
+use std::mem::{self, Discriminant};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -155,11 +156,11 @@ impl VerifyCommand {
             }
         }
         // What a family's program does wrong in several places is told of once.
-        let mut told: Vec<(&str, (&str, &str, &str), usize, &Rule)> = Vec::new();
+        let mut told: Vec<(&str, (&str, &str, &str), usize, Discriminant<Rule>)> = Vec::new();
         for judged in judged {
             if let Err(why) = &judged.outcome {
                 if let Some(family) = judged.family() {
-                    let this = (judged.object.as_str(), family, why.slot, &why.rule);
+                    let this = (judged.object.as_str(), family, why.slot, mem::discriminant(&why.rule));
                     if told.contains(&this) {
                         continue;
                     }
