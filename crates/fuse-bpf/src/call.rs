@@ -733,6 +733,10 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
         Some(self.node)
     }
 
+    fn cgroup(&self, level: Option<u32>) -> u64 {
+        crate::cgroup::id(self.header.pid, level)
+    }
+
     fn print(&mut self, line: &str) {
         self.trace.push(line.trim_end_matches('\n'));
     }

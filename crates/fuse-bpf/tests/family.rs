@@ -180,6 +180,29 @@ fn dynptrs_of_buffers_are_like_others() {
 }
 
 #[test]
+fn texts_are_read_as_far_as_there_is_room() {
+    for jit in [Jit::Never, Jit::Always] {
+        let options = LoadOptions::new(1).jit(jit);
+        let object = FilterObject::load_file(&object("tests/dynptrs.bpf.o"), options).unwrap();
+        let call = DryRun::new("access").unwrap().caller(0, 0, u32::MAX);
+        let expected = [
+            "cut 4",
+            "abc",
+            "whole 7",
+            "abcdef",
+            "empty 0",
+            "nowhere -14",
+            "own -14",
+            "bytes 0",
+            "bc",
+            "nobody 0",
+            "below 0",
+        ];
+        assert_eq!(lines(&object.set(Some("dynptrs")).unwrap(), call), expected);
+    }
+}
+
+#[test]
 fn sets_of_both_kinds_live_in_one_object() {
     let object = sets(Jit::Auto);
     let (series, families) = (object.set(Some("series")).unwrap(), object.set(Some("families")).unwrap());

@@ -78,6 +78,11 @@ pub trait Host<'r> {
     fn node(&self) -> Option<u64> {
         None
     }
+    /// The id of the cgroup the calling process is in, in the version-2 hierarchy; or of that ancestor of it which has
+    /// so many above it. 0 if there is none.
+    fn cgroup(&self, _level: Option<u32>) -> u64 {
+        0
+    }
     /// A line printed by `bpf_printk`.
     fn print(&mut self, line: &str);
 }
