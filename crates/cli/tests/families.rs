@@ -164,3 +164,51 @@ fn a_known_verdict_is_given_all_the_same() {
     let text = stdout(&run(&["lookup", "--name", "x"]));
     assert!(text.contains("the set has nothing to say of this operation\nresult: success"), "{text}");
 }
+
+const STALE: &str = r#"
+#include "fuse_bpf.h"
+FUSE_FILTER(xattrs, twice)
+{
+    struct bpf_dynptr ptr, again;
+    char *first, *second;
+
+    if (op != FUSE_SETXATTR || stage != FUSE_PRE || bpf_fuse_buffer_resize(value, 4))
+        return BPF_FUSE_CONTINUE;
+    bpf_dynptr_from_fuse_buffer_rw(value, 0, &ptr);
+    first = bpf_dynptr_slice_rdwr(&ptr, 0, 0, 4);
+    if (!first)
+        return BPF_FUSE_CONTINUE;
+    first[0] = 'a';
+    bpf_fuse_buffer_resize(value, 8);
+    bpf_dynptr_from_fuse_buffer_rw(value, 0, &again);
+    second = bpf_dynptr_slice_rdwr(&again, 0, 0, 8);
+    if (second)
+        second[1] = 'b';
+    first[2] = 'c';
+    return BPF_FUSE_CONTINUE;
+}
+SEC(".struct_ops")
+struct fuse_filter stale = { .xattrs = (void *)twice, .name = "stale" };
+char _license[] SEC("license") = "GPL";
+"#;
+
+#[test]
+fn a_slice_from_before_a_buffer_was_resized_is_warned_of() {
+    if !clang() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("stale.bpf.c");
+    std::fs::write(&source, STALE).unwrap();
+    let output = fuse_bpf(["build".as_ref(), source.as_os_str()]);
+    let said = stderr(&output);
+    assert_eq!((status(&output), said.matches("warning: ").count()), (0, 1), "{said}");
+    assert!(said.contains("first[2] = 'c';") && said.contains("[twice of "), "{said}");
+    let text = succeeds(["verify".as_ref(), dir.path().join("stale.bpf.o").as_os_str()]);
+    assert_eq!(text.matches("warning: ").count(), 1, "{text}");
+    for object in
+        [object("filters/hide.bpf.o"), object("tests/twins.bpf.o"), object("tests/everything.bpf.o")]
+    {
+        assert!(!succeeds(["verify", &object]).contains("warning: "), "{object}");
+    }
+}

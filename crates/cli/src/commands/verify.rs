@@ -155,6 +155,18 @@ impl VerifyCommand {
                 [] => {}
             }
         }
+        let mut warned: Vec<String> = Vec::new();
+        for judged in judged {
+            let Ok(proof) = &judged.outcome else { continue };
+            let context = format!("{} of {}:{}", proof.program().name, judged.object, judged.trial.set);
+            for warning in rejection::warnings(proof, &context) {
+                // Once, in however many places.
+                if !warned.contains(&warning) {
+                    write!(out, "\n{warning}")?;
+                    warned.push(warning);
+                }
+            }
+        }
         // What a family's program does wrong in several places is told of once.
         let mut told: Vec<(&str, (&str, &str, &str), usize, Discriminant<Rule>)> = Vec::new();
         for judged in judged {
