@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal as _, Write};
-use std::mem::{self, Discriminant};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -168,7 +168,7 @@ impl VerifyCommand {
             }
         }
         // What a family's program does wrong in several places is told of once.
-        let mut told: Vec<(&str, (&str, &str, &str), usize, Discriminant<Rule>)> = Vec::new();
+        let mut told = Vec::new();
         for judged in judged {
             if let Err(why) = &judged.outcome {
                 if let Some(family) = judged.family() {
