@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Rule, Trial, Unproved, Verified};
+use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Trial, Unproved, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
