@@ -636,14 +636,17 @@ struct fuse_ops {
 
 	uint32_t (*read_iter_postfilter)(const struct bpf_fuse_meta_info *meta,
 			const struct fuse_read_in *in,
-			struct fuse_read_iter_out *out);
+			struct fuse_read_iter_out *out,
+			struct fuse_buffer *data);
 
 	uint32_t (*write_iter_prefilter)(const struct bpf_fuse_meta_info *meta,
-			struct fuse_write_in *in);
+			struct fuse_write_in *in,
+			struct fuse_buffer *data);
 
 	uint32_t (*write_iter_postfilter)(const struct bpf_fuse_meta_info *meta,
 			const struct fuse_write_in *in,
-			struct fuse_write_iter_out *out);
+			struct fuse_write_iter_out *out,
+			const struct fuse_buffer *data);
 
 	uint32_t (*file_fallocate_prefilter)(const struct bpf_fuse_meta_info *meta,
 			struct fuse_fallocate_in *in);
@@ -738,7 +741,8 @@ struct fuse_ops {
 			struct fuse_buffer *name);
 
 	uint32_t (*get_link_postfilter)(const struct bpf_fuse_meta_info *meta,
-			const struct fuse_buffer *name);
+			const struct fuse_buffer *name,
+			struct fuse_buffer *target);
 
 	uint32_t (*symlink_prefilter)(const struct bpf_fuse_meta_info *meta,
 			struct fuse_buffer *name,
@@ -866,6 +870,7 @@ struct fuse_filter {
 			enum fuse_opcode op,
 			enum fuse_stage stage,
 			struct fuse_data_in *in,
+			struct fuse_buffer *data,
 			struct fuse_data_out *out);
 
 	/* what an inode and its file system are: FUSE_GETATTR, FUSE_SETATTR, FUSE_STATFS, FUSE_ACCESS */
@@ -896,7 +901,8 @@ struct fuse_filter {
 	uint32_t (*links)(const struct bpf_fuse_meta_info *meta,
 			enum fuse_opcode op,
 			enum fuse_stage stage,
-			struct fuse_buffer *name);
+			struct fuse_buffer *name,
+			struct fuse_buffer *target);
 	char name[BPF_FUSE_NAME_MAX];
 };
 
@@ -915,7 +921,7 @@ struct fuse_filter {
 #define FUSE_FILTER_files \
 	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_files_in *in, struct fuse_open_out *out
 #define FUSE_FILTER_data \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_data_in *in, struct fuse_data_out *out
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_data_in *in, struct fuse_buffer *data, struct fuse_data_out *out
 #define FUSE_FILTER_attributes \
 	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_attributes_in *in, struct fuse_attributes_out *out
 #define FUSE_FILTER_xattrs \
@@ -923,13 +929,15 @@ struct fuse_filter {
 #define FUSE_FILTER_records \
 	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_read_in *in, struct fuse_read_out *out, struct fuse_buffer *buffer
 #define FUSE_FILTER_links \
-	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_buffer *name
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_buffer *name, struct fuse_buffer *target
 
 /* Kfuncs. */
 struct bpf_iter_num;
 extern void bpf_fuse_get_ro_dynptr(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit) __ksym;
 extern void bpf_fuse_get_rw_dynptr(struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit, uint64_t size, bool copy) __ksym;
 extern uint32_t bpf_fuse_return_len(struct fuse_buffer *buffer) __ksym;
+extern int bpf_fuse_read_file(void *dst, uint32_t dst__sz, uint64_t offset) __ksym;
+extern int bpf_fuse_set_error_out(int error) __ksym;
 extern int bpf_dynptr_from_fuse_buffer_ro(const struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit) __ksym;
 extern int bpf_dynptr_from_fuse_buffer_rw(struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit) __ksym;
 extern int bpf_fuse_buffer_resize(struct fuse_buffer *buffer, uint32_t size) __ksym;

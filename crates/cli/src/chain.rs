@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use fuse_bpf::filter::{FilterObject, FilterSet, LoadOptions};
-use fuse_bpf::shipped::{self, Pattern};
+use fuse_bpf::filter::{FilterObject, FilterSet, LoadOptions, Registry};
+use fuse_bpf::shipped::{self, Pattern, Redaction};
 
 /// `OBJ[:SET]`: an object file and a program set in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +49,27 @@ pub(crate) struct Wanted<'a> {
     pub(crate) audit: bool,
     pub(crate) filters: &'a [FilterSpec],
     pub(crate) hide: &'a [Pattern],
+    pub(crate) mask: &'a [Pattern],
+    pub(crate) redact: &'a [Redaction],
     pub(crate) readonly: bool,
+}
+
+/// What was loaded.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The chain, outermost first.
+    pub(crate) sets: Vec<FilterSet>,
+    /// Every set of the objects given with --filter, by name.
+    pub(crate) registry: Registry,
 }
 
 impl Wanted<'_> {
     /// Loads the sets, outermost first: audit sees what was really asked for and how it ended, hide keeps the
-    /// names from the directory whatever a filter made of them, readonly has the last word on changes.
-    pub(crate) fn load(&self, options: LoadOptions) -> anyhow::Result<Vec<FilterSet>> {
+    /// names from the directory whatever a filter made of them, what is masked and redacted no filter sees, readonly has the last
+    /// word on changes.
+    pub(crate) fn load(&self, options: LoadOptions) -> anyhow::Result<Loaded> {
         let mut sets = Vec::new();
+        let mut registry = Registry::default();
         if self.audit {
             sets.push(shipped::audit(options)?);
         }
@@ -64,7 +77,9 @@ impl Wanted<'_> {
         let mut objects: HashMap<&PathBuf, FilterObject> = HashMap::new();
         for spec in self.filters {
             if !objects.contains_key(&spec.object) {
-                objects.insert(&spec.object, FilterObject::load_file(&spec.object, options)?);
+                let object = FilterObject::load_file(&spec.object, options)?;
+                object.sets().iter().try_for_each(|set| registry.register(set))?;
+                objects.insert(&spec.object, object);
             }
             if let Some(object) = objects.get(&spec.object) {
                 sets.push(object.set(spec.set.as_deref())?);
@@ -73,10 +88,14 @@ impl Wanted<'_> {
         if !self.hide.is_empty() {
             sets.push(shipped::hide(self.hide, options)?);
         }
+        if !self.mask.is_empty() {
+            sets.push(shipped::mask(self.mask, options)?);
+        }
+        sets.extend(shipped::redact(self.redact, options)?);
         if self.readonly {
             sets.push(shipped::readonly(options)?);
         }
-        Ok(sets)
+        Ok(Loaded { sets, registry })
     }
 }
 

@@ -182,6 +182,8 @@ wire! {
     struct fuse_ioctl_in { fh: u64, flags: u32, cmd: u32, arg: u64, in_size: u32, out_size: u32 }
     struct fuse_ioctl_out { result: i32, flags: u32, in_iovs: u32, out_iovs: u32 }
     struct fuse_poll_in { fh: u64, kh: u64, flags: u32, events: u32 }
+    struct fuse_poll_out { revents: u32, padding: u32 }
+    struct fuse_bmap_out { block: u64 }
     struct fuse_fallocate_in { fh: u64, offset: u64, length: u64, mode: u32, padding: u32 }
     struct fuse_lseek_in { fh: u64, offset: u64, whence: u32, padding: u32 }
     struct fuse_lseek_out { offset: u64 }

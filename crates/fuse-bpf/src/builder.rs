@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backing::{Backing, BackingError, Config};
+use crate::call::Compat;
 use crate::control;
-use crate::filter::{FilterError, FilterSet};
+use crate::daemon::{Daemon, Link, MAX_WRITE, Peer};
+use crate::filter::{FilterError, FilterSet, Registry};
 use crate::serve::{Server, ServerConfig};
 use crate::session::{Session, SessionConfig, SessionError, StopHandle};
 use crate::transport::{InitConfig, MountOptions, Negotiated};
@@ -29,6 +31,9 @@ pub enum MountFailure {
         /// The source.
         from: PathBuf,
     },
+    /// There is nothing to be mounted.
+    #[error("neither a source directory nor a daemon was given")]
+    Nothing,
     /// The filters cannot be chained.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -36,6 +41,9 @@ pub enum MountFailure {
     #[error(transparent)]
     Session(#[from] SessionError),
 }
+
+/// Most threads that wait for a daemon at once; further requests to it wait in the kernel.
+const MOST_WAITING: usize = 256;
 
 /// Threads that serve a mount unless told otherwise: one for each CPU, two at least, so that one slow
 /// operation does not stop the others.
@@ -62,8 +70,12 @@ pub fn worker_slots() -> usize {
 #[derive(Debug)]
 #[must_use]
 pub struct Builder {
-    source: PathBuf,
+    /// `None` when nothing is below and everything is the daemon's.
+    source: Option<PathBuf>,
     filters: Vec<FilterSet>,
+    registry: Registry,
+    daemon: Option<(Box<dyn Daemon>, u32)>,
+    compat: Compat,
     timeout: Duration,
     workers: usize,
     options: MountOptions,
@@ -72,9 +84,32 @@ pub struct Builder {
 impl Builder {
     /// A mount of this directory, with no filter.
     pub fn new(source: &Path) -> Builder {
+        Builder { source: Some(source.to_owned()), ..Builder::empty() }
+    }
+
+    /// A mount with nothing below: everything comes from the daemon, and from what it puts into the tree.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use fuse_bpf::{Builder, daemon};
+    ///
+    /// let (command, peer) = daemon::Command::start("my_fs -f /dev/fd/3", Duration::from_secs(30))?;
+    /// let mut mount = Builder::without_source().peer(peer).mount("/mnt/mine".as_ref())?;
+    /// mount.wait();
+    /// drop(command);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn without_source() -> Builder {
+        Builder::empty()
+    }
+
+    fn empty() -> Builder {
         Builder {
-            source: source.to_owned(),
+            source: None,
             filters: Vec::new(),
+            registry: Registry::default(),
+            daemon: None,
+            compat: Compat::None,
             timeout: Duration::ZERO,
             workers: default_workers(),
             options: MountOptions::default(),
@@ -84,6 +119,31 @@ impl Builder {
     /// Adds a program set inside the ones added before.
     pub fn filter(mut self, set: FilterSet) -> Builder {
         self.filters.push(set);
+        self
+    }
+
+    /// The program sets that entry blocks find by name, beside those of the object of the set that names one.
+    pub fn registry(mut self, registry: Registry) -> Builder {
+        self.registry = registry;
+        self
+    }
+
+    /// Whether filters are held to what the series lets them.
+    pub fn compat(mut self, compat: Compat) -> Builder {
+        self.compat = compat;
+        self
+    }
+
+    /// A daemon that serves what nothing below does, what filters hand over, and filters of its own.
+    pub fn daemon(mut self, daemon: impl Daemon + 'static) -> Builder {
+        self.daemon = Some((Box::new(daemon), MAX_WRITE));
+        self
+    }
+
+    /// A daemon at the other end of a socket.
+    pub fn peer(mut self, peer: Peer) -> Builder {
+        let max_write = peer.max_write();
+        self.daemon = Some((Box::new(peer), max_write));
         self
     }
 
@@ -116,22 +176,45 @@ impl Builder {
     /// When the source or the mount point cannot be used, with the remedy.
     pub fn mount(self, mountpoint: &Path) -> Result<Mount, MountFailure> {
         let root = rustix::process::geteuid().is_root();
-        let backing = Backing::open(&self.source, Config { switch_credentials: root, ..Config::default() })?;
-        if lies_inside(mountpoint, &self.source) {
-            return Err(MountFailure::Inside { mountpoint: mountpoint.to_owned(), from: self.source });
+        let config = Config { switch_credentials: root, ..Config::default() };
+        let backing = match &self.source {
+            Some(source) => Backing::open(source, config)?,
+            None if self.daemon.is_none() => return Err(MountFailure::Nothing),
+            None => Backing::lent(config)?,
+        };
+        if let Some(source) = &self.source
+            && lies_inside(mountpoint, source)
+        {
+            return Err(MountFailure::Inside { mountpoint: mountpoint.to_owned(), from: source.clone() });
         }
 
         let mut options = self.options;
         options.allow_other |= root;
         options.default_permissions |= !root;
         if options.source.is_empty() {
-            options.source = self.source.display().to_string();
+            options.source =
+                self.source.map_or_else(|| "daemon".to_owned(), |source| source.display().to_string());
         }
-        let init = InitConfig { default_permissions: options.default_permissions, ..InitConfig::default() };
-        let config =
-            ServerConfig { filters: self.filters, timeout: self.timeout, max_reply: init.max_write as usize };
+        let mut init =
+            InitConfig { default_permissions: options.default_permissions, ..InitConfig::default() };
+        let mut most_workers = self.workers;
+        let daemon = self.daemon.map(|(daemon, max_write)| {
+            // A request that goes to the daemon must fit a message to it.
+            init.max_write = max_write;
+            most_workers += MOST_WAITING;
+            Link::new(Arc::from(daemon), Arc::clone(&backing))
+        });
+        let config = ServerConfig {
+            filters: self.filters,
+            timeout: self.timeout,
+            max_reply: init.max_write as usize,
+            slots: self.workers,
+            registry: self.registry,
+            compat: self.compat,
+            daemon,
+        };
         let server = Arc::new(Server::new(backing, config)?);
-        let session = SessionConfig { workers: self.workers, init };
+        let session = SessionConfig { workers: self.workers, most_workers, init };
         let session = Session::start(mountpoint, &options, &session, Arc::clone(&server))?;
         let control = match control::Server::start(session.device(), Arc::clone(&server) as _) {
             Ok(control) => Some(control),

@@ -13,19 +13,22 @@ use std::time::{Duration, Instant};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
-use fuse_bpf_vm::interp::{Arg, Worker as Machine};
+use fuse_bpf_vm::interp::Arg;
 use fuse_bpf_vm::mem::{Access, Window};
 use zerocopy::IntoBytes;
 
-use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, entry, fuse_getxattr_in, fuse_in_header, verdict};
+use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, fuse_getxattr_in, fuse_in_header, verdict};
 use crate::backing::{Backing, Entry, File, Node};
+use crate::daemon::{DaemonFile, Handles};
 use crate::errno::Errno;
 use crate::filter::buffer::{BufferFlags, FuseBuffer, cells};
+use crate::filter::entry::{self, Action};
 use crate::filter::family::{self, Given};
 use crate::filter::flow::{self, Stages};
+use crate::filter::machines::Lease;
 use crate::filter::trace::Trace;
 use crate::filter::{Chain, FilterSet, Placed, Stage};
-use crate::ops::{Filter, Op, OutArg, Source};
+use crate::ops::{Filter, InBuffer, Limit, Op, OutArg, Source};
 use crate::request::Decoded;
 use crate::transport::Reply;
 
@@ -42,6 +45,54 @@ const ABSENT: u32 = 0xff;
 /// Instructions one filter may execute in one call.
 pub const BUDGET: u64 = 1_000_000;
 
+/// What a call opened.
+#[derive(Debug, Clone)]
+pub enum Opened {
+    /// A file below.
+    Backed(Arc<File>),
+    /// A file of the daemon's.
+    Daemon(Arc<DaemonFile>),
+}
+
+/// Who does the operation proper of a call, and who else is asked about it.
+pub trait Executor<'r> {
+    /// Does the operation on the backing directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operation fails with.
+    fn backing(&mut self, call: &mut Call<'r>) -> Result<(), Errno>;
+
+    /// Lets the daemon do it; `judged` when filters will look at the results.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon says; `ENOTCONN` without one.
+    fn daemon(&mut self, _call: &mut Call<'r>, _judged: bool) -> Result<(), Errno> {
+        Err(Errno::ENOTCONN)
+    }
+
+    /// Asks the daemon as a filter; its value counts as a program's would.
+    ///
+    /// # Errors
+    ///
+    /// What the daemon says; `ENOTCONN` without one.
+    fn daemon_filter(&mut self, _call: &mut Call<'r>, _stage: Stage) -> Result<u32, Errno> {
+        Err(Errno::ENOTCONN)
+    }
+
+    /// The program set of this name, beside those of the object of the set that asks.
+    fn set_named(&self, _name: &str) -> Option<FilterSet> {
+        None
+    }
+}
+
+impl<'r, F: FnMut(&mut Call<'r>) -> Result<(), Errno>> Executor<'r> for F {
+    fn backing(&mut self, call: &mut Call<'r>) -> Result<(), Errno> {
+        self(call)
+    }
+}
+
 /// Takes over the reply of a call that cannot be answered yet.
 pub type Later = Box<dyn FnOnce(Reply) + Send>;
 
@@ -55,8 +106,10 @@ pub struct Call<'r> {
     pub request: Decoded<'r>,
     /// The inode the operation is on (the directory, for names).
     pub node: Arc<Node>,
-    /// The open file it is on, if it names one.
+    /// The open file it is on, if it names one that was opened below.
     pub file: Option<Arc<File>>,
+    /// The open file it is on, if it names one that the daemon opened.
+    pub daemon_file: Option<Arc<DaemonFile>>,
     /// The second inode (rename's new directory, link's file), if it names one.
     pub other: Option<Arc<Node>>,
     /// The program sets that filter it.
@@ -67,8 +120,18 @@ pub struct Call<'r> {
     pub entries: Vec<Entry>,
     /// The program sets of what was found or made, when a postfilter changed them.
     pub entry_chain: Option<Vec<FilterSet>>,
+    /// What the daemon wants of the program sets of what it put into the tree.
+    pub entry_sets: Action<String>,
+    /// Whether a postfilter took the backing object from what was found.
+    pub entry_removed: bool,
+    /// Whether the daemon has just given what was looked for a backing object.
+    pub entry_given: bool,
+    /// Whether filters will look at what the daemon answers.
+    pub judged: bool,
+    /// Whether the reply is complete as the daemon gave it.
+    pub answered: bool,
     /// What was opened, until the kernel has been told.
-    pub opened: Option<Arc<File>>,
+    pub opened: Option<Opened>,
     /// The handle under which it was registered.
     pub fh: Option<u64>,
     /// Where in a directory the next page starts, once it is not where the request says.
@@ -81,12 +144,18 @@ pub struct Call<'r> {
     pub data: &'r mut [u8],
     /// How much of `data` is filled.
     pub data_len: usize,
+    /// How filters are treated.
+    compat: Compat,
+    /// What a postfilter wants the operation to end with.
+    error_out: Option<Result<(), Errno>>,
     /// The programs that ran, for those who want to know.
     steps: Option<Vec<Step>>,
     head: [u8; HEAD],
     head_len: usize,
     meta: &'r [Cell<u8>],
     input: &'r [Cell<u8>],
+    /// The request's struct with the numbers the daemon knows, before any filter.
+    sent_on: &'r [u8],
     /// With what lies before it in the struct of its family.
     inputs: &'r [Cell<u8>],
     buffers: ArenaVec<'r, FuseBuffer<'r>>,
@@ -94,6 +163,28 @@ pub struct Call<'r> {
     /// All of them, with what lies before them in the struct of their family.
     results: &'r [Cell<u8>],
     arena: &'r Bump,
+}
+
+/// Whether filters can do what the series does not let them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compat {
+    /// They can: all they change counts, and there is more to be changed.
+    #[default]
+    None,
+    /// What filters change counts where it does in v4 of the series ([`crate::ops::Series`]), errors are told where it tells them,
+    /// what is beyond it is not there, and a daemon's prefilter has no verdict.
+    V4,
+}
+
+/// Where the inodes and open files are that requests name, and how filters are treated.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables<'t> {
+    /// Those below.
+    pub backing: &'t Backing,
+    /// Those of the daemon.
+    pub handles: &'t Handles,
+    /// How filters are treated.
+    pub compat: Compat,
 }
 
 impl<'r> Call<'r> {
@@ -105,15 +196,17 @@ impl<'r> Call<'r> {
     pub fn new(
         header: fuse_in_header,
         request: Decoded<'r>,
-        backing: &Backing,
+        tables: Tables<'_>,
         data: &'r mut [u8],
         arena: &'r Bump,
         chain_of: impl Fn(&Node) -> Arc<Chain>,
     ) -> Result<Call<'r>, Errno> {
-        let node = backing.node(header.nodeid)?;
+        let node = tables.backing.node(header.nodeid)?;
         let chain = chain_of(&node);
         let mut call = Call::bare(header, request, node, chain, data, arena);
-        call.resolve(backing, chain_of)?;
+        call.compat = tables.compat;
+        call.resolve(tables, chain_of)?;
+        call.sent_on = call.arena.alloc_slice_fill_iter(call.input.iter().map(Cell::get));
         let (nodeid, opcode) = (call.node.filter_nodeid(), call.opcode());
         // The series does not say on which directory a link is made.
         let nodeid = if call.op.name == "LINK" { 0 } else { nodeid };
@@ -157,10 +250,16 @@ impl<'r> Call<'r> {
             chain,
             node,
             file: None,
+            daemon_file: None,
             other: None,
             entry: None,
             entries: Vec::new(),
             entry_chain: None,
+            entry_sets: Action::Keep,
+            entry_removed: false,
+            entry_given: false,
+            judged: false,
+            answered: false,
             opened: None,
             fh: None,
             position: None,
@@ -168,11 +267,14 @@ impl<'r> Call<'r> {
             later: None,
             data,
             data_len: 0,
+            compat: Compat::None,
+            error_out: None,
             steps: None,
             head: [0; HEAD],
             head_len: 0,
             meta: cells(arena, bpf_fuse_meta_info::DESC.size),
             input,
+            sent_on: &[],
             inputs,
             buffers: ArenaVec::with_capacity_in(3, arena),
             outs: [&[]; OUTS],
@@ -191,12 +293,20 @@ impl<'r> Call<'r> {
 
     /// Finds the file handle and the second inode a request names, and puts what filters see of them into
     /// the filtered copy.
-    fn resolve(&mut self, backing: &Backing, chain_of: impl Fn(&Node) -> Arc<Chain>) -> Result<(), Errno> {
+    fn resolve(&mut self, tables: Tables<'_>, chain_of: impl Fn(&Node) -> Arc<Chain>) -> Result<(), Errno> {
+        let Tables { backing, handles, .. } = tables;
         let Some(desc) = self.op.input else { return Ok(()) };
         for field in desc.fields {
             let Some(raw) = self.request.input.get(field.offset..field.offset + 8) else { continue };
             let raw = u64::from_ne_bytes(raw.try_into().unwrap_or_default());
             let seen = match field.name {
+                "fh" | "fh_in" if self.has_handle() && Handles::has(raw) => {
+                    let file = match self.op.name {
+                        "RELEASE" | "RELEASEDIR" => handles.release(raw),
+                        _ => handles.file(raw),
+                    };
+                    self.daemon_file.insert(file.ok_or(Errno::EBADF)?).fh()
+                }
                 "fh" | "fh_in" if self.has_handle() => {
                     let file = match self.op.name {
                         "RELEASE" | "RELEASEDIR" => backing.release(raw).ok_or(Errno::EBADF)?,
@@ -206,6 +316,7 @@ impl<'r> Call<'r> {
                     self.file = Some(file);
                     seen
                 }
+                "fh_out" if Handles::has(raw) => handles.file(raw).ok_or(Errno::EBADF)?.fh(),
                 "fh_out" => backing.file(raw)?.filter_fh(),
                 "fh" => u64::MAX,
                 "newdir" | "oldnodeid" | "nodeid_out" => {
@@ -251,16 +362,8 @@ impl<'r> Call<'r> {
         let Some(filter) = self.op.filter else { return };
         let arena = self.arena;
         for buffer in filter.buffers {
-            let bytes: &'r [u8] = match buffer.from {
-                Source::String(i) => self.request.strings.get(i).map_or(b"\0", |s| s.to_bytes_with_nul()),
-                Source::Payload => self.request.payload,
-                Source::NodeName => {
-                    let mut name = ArenaVec::from_iter_in(self.node.name().iter().copied(), arena);
-                    name.push(0);
-                    name.into_bump_slice()
-                }
-            };
-            self.buffers.push(FuseBuffer::lent(bytes, buffer.flags, buffer.max, arena));
+            let lent = self.lent(buffer);
+            self.buffers.push(lent);
         }
         // One behind the other, as families are given them.
         let (_, mut end) = family::offsets(filter);
@@ -273,13 +376,33 @@ impl<'r> Call<'r> {
                     structs += 1;
                     end += desc.size;
                 }
-                OutArg::Buffer { max, .. } => {
-                    let requested = || self.input::<fuse_getxattr_in>().size as usize;
-                    let max = max.unwrap_or_else(requested).min(self.data.len());
-                    self.buffers.push(FuseBuffer::room(max, arena));
+                OutArg::Buffer { max, extension, .. } => {
+                    let max = match *max {
+                        // Data nobody looks at stays where it was read.
+                        Limit::Asked(_) | Limit::Bytes(_) if *extension && !self.chain.sees_data(filter) => 0,
+                        Limit::Bytes(max) => max,
+                        Limit::Asked(offset) => (self.word(offset) as usize).min(self.data.len()),
+                    };
+                    let given = !*extension || self.compat == Compat::None;
+                    self.buffers.push(FuseBuffer::room(if given { max } else { 0 }, arena));
                 }
             }
         }
+    }
+
+    /// A buffer of the request.
+    fn lent(&self, buffer: &InBuffer) -> FuseBuffer<'r> {
+        let bytes: &'r [u8] = match buffer.from {
+            _ if buffer.extension && self.compat != Compat::None => &[],
+            Source::String(i) => self.request.strings.get(i).map_or(b"\0", |s| s.to_bytes_with_nul()),
+            Source::Payload => self.request.payload,
+            Source::NodeName => {
+                let mut name = ArenaVec::from_iter_in(self.node.name().iter().copied(), self.arena);
+                name.push(0);
+                name.into_bump_slice()
+            }
+        };
+        FuseBuffer::lent(bytes, buffer.flags, buffer.max, self.arena)
     }
 
     fn set_meta(&mut self, edit: impl FnOnce(&mut bpf_fuse_meta_info)) {
@@ -337,6 +460,45 @@ impl<'r> Call<'r> {
         }
     }
 
+    /// The name in in-buffer number `index` of the filters, if they changed it.
+    pub fn edited(&self, index: usize) -> Option<Result<&'r CStr, Errno>> {
+        let buffer = self.buffers.get(index).filter(|buffer| buffer.modified())?;
+        Some(CStr::from_bytes_until_nul(buffer.bytes()).map_err(|_| Errno::EINVAL))
+    }
+
+    /// So many bytes of the reply's data are there: shows them to postfilters, if any look.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` when the operation has no buffer of results.
+    pub fn show_data(&mut self, len: usize) -> Result<(), Errno> {
+        use crate::abi::fuse_read_iter_out;
+        self.data_len = len;
+        if self.op.name == "READ" {
+            self.set_out(0, &fuse_read_iter_out { ret: len as u64 });
+        }
+        let at = self.op.filter.and_then(Filter::out_buffer).ok_or(Errno::EIO)?;
+        let buffer = self.buffers.get_mut(at).ok_or(Errno::EIO)?;
+        if buffer.max() > 0 {
+            buffer.fill(self.data.get(..len).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Takes the data back as postfilters left it, if any looked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::show_data`].
+    pub fn take_data(&mut self) -> Result<(), Errno> {
+        let at = self.op.filter.and_then(Filter::out_buffer).ok_or(Errno::EIO)?;
+        let buffer = self.buffers.get(at).ok_or(Errno::EIO)?;
+        if buffer.max() > 0 && self.is_filtered() {
+            self.data_len = buffer.copy_to(self.data);
+        }
+        Ok(())
+    }
+
     /// The payload of the request, as prefilters left it if they may edit it.
     pub fn payload(&self) -> &'r [u8] {
         let edited = self.op.filter.and_then(|filter| {
@@ -379,11 +541,7 @@ impl<'r> Call<'r> {
 
     /// Appends a struct to the reply.
     pub fn reply<T: Wire>(&mut self, value: &T) {
-        let bytes = value.as_bytes();
-        if let Some(to) = self.head.get_mut(self.head_len..self.head_len + bytes.len()) {
-            to.copy_from_slice(bytes);
-            self.head_len += bytes.len();
-        }
+        self.reply_bytes(value.as_bytes());
     }
 
     /// The reply so far: structs, then data.
@@ -412,15 +570,57 @@ impl<'r> Call<'r> {
     /// What the operation fails with.
     pub fn run(
         &mut self,
-        machine: &mut Machine,
+        machine: &mut Lease,
         trace: &Trace,
-        backing: &mut dyn FnMut(&mut Call<'r>) -> Result<(), Errno>,
+        executor: &mut dyn Executor<'r>,
     ) -> Result<(), Errno> {
         if !self.is_filtered() {
-            return backing(self);
+            return executor.backing(self);
         }
         let chain = Arc::clone(&self.chain);
-        flow::run(chain.sets().len(), &mut Filtered { call: self, chain: &chain, machine, trace, backing })
+        let mut filtered =
+            Filtered { call: self, chain: &chain, machine, trace, executor, results: Vec::new() };
+        let result = flow::run(chain.sets().len(), &mut filtered);
+        filtered.end();
+        result
+    }
+
+    /// The request's struct as it is sent on to the daemon: with its own numbers, and without what filters changed.
+    pub(crate) fn sent_on(&self) -> &'r [u8] {
+        self.sent_on
+    }
+
+    /// The request's struct as bytes, as prefilters left it.
+    pub(crate) fn input_bytes(&self) -> impl Iterator<Item = u8> {
+        self.input.iter().map(Cell::get)
+    }
+
+    /// Replaces the request's struct, as a filter would.
+    pub(crate) fn set_input_bytes(&mut self, bytes: &[u8]) {
+        store(self.input, bytes);
+    }
+
+    /// The buffers filters see: those of the request, then that of the results.
+    pub(crate) fn buffers(&mut self) -> &mut [FuseBuffer<'r>] {
+        &mut self.buffers
+    }
+
+    /// Result struct number `index` as bytes.
+    pub(crate) fn out_bytes(&self, index: usize) -> impl Iterator<Item = u8> {
+        self.outs.get(index).copied().unwrap_or_default().iter().map(Cell::get)
+    }
+
+    /// What filters are told of the call.
+    pub(crate) fn meta(&self) -> bpf_fuse_meta_info {
+        load(self.meta)
+    }
+
+    /// Appends bytes to the structs of the reply.
+    pub(crate) fn reply_bytes(&mut self, bytes: &[u8]) {
+        if let Some(to) = self.head.get_mut(self.head_len..self.head_len + bytes.len()) {
+            to.copy_from_slice(bytes);
+            self.head_len += bytes.len();
+        }
     }
 
     /// The values of the request's and the results' structs and buffers, for people: `prog run` prints them.
@@ -506,13 +706,25 @@ impl Eq for Argument {}
 struct Filtered<'c, 'r> {
     call: &'c mut Call<'r>,
     chain: &'c Chain,
-    machine: &'c mut Machine,
+    machine: &'c mut Lease,
     trace: &'c Trace,
-    backing: &'c mut dyn FnMut(&mut Call<'r>) -> Result<(), Errno>,
+    executor: &'c mut dyn Executor<'r>,
+    /// With `compat=v4`, the results as the operation left them: structs, then the buffer.
+    results: Vec<Vec<u8>>,
+}
+
+impl Filtered<'_, '_> {
+    /// All filters were asked.
+    fn end(self) {
+        if !self.results.is_empty() {
+            self.call.drop_changed_results(&self.results);
+        }
+    }
 }
 
 impl Stages for Filtered<'_, '_> {
     fn ask(&mut self, index: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno> {
+        self.call.error_out = None;
         let Some(set) = self.chain.sets().get(index) else { return Ok(None) };
         let placed = if default {
             set.default_filter(self.call.op, stage)
@@ -525,16 +737,7 @@ impl Stages for Filtered<'_, '_> {
             return Ok(*verdict);
         }
 
-        let bit = match stage {
-            Stage::Pre => verdict::PREFILTER,
-            Stage::Post => verdict::POSTFILTER_BIT,
-        };
-        self.call.set_meta(|meta| meta.opcode = (meta.opcode & verdict::OPCODE_FILTER) | bit);
-        let entries = self.call.is_lookup() && stage == Stage::Post && !default;
-        if entries && let Ok(buffer) = self.call.out_buffer() {
-            buffer.fill(&[]);
-        }
-
+        self.call.enter(stage);
         let (args, count) = match set.has_families() {
             true => self.call.family_arguments(stage, default),
             false => self.call.arguments(stage, default),
@@ -544,11 +747,13 @@ impl Stages for Filtered<'_, '_> {
             buffers: &mut call.buffers,
             header: &call.header,
             node: call.node.nodeid(),
+            file: call.file.as_deref(),
+            error_out: (stage == Stage::Post && call.compat == Compat::None).then_some(&mut call.error_out),
             absent: FuseBuffer::lent(&[], BufferFlags::IMMUTABLE, 0, call.arena),
             trace: self.trace,
         };
         let start = call.steps.is_some().then(Instant::now);
-        let outcome = program.run(self.machine, &args[..count], &mut host, BUDGET);
+        let outcome = program.run(self.machine.machine(), &args[..count], &mut host, BUDGET);
         if let Some(steps) = &mut self.call.steps {
             steps.push(Step {
                 stage,
@@ -560,12 +765,7 @@ impl Stages for Filtered<'_, '_> {
             });
         }
         match outcome.result {
-            Ok(value) => {
-                if entries {
-                    self.call.attach(index, set)?;
-                }
-                Ok(Some(value as u32))
-            }
+            Ok(value) => Ok(Some(value as u32)),
             Err(fault) => {
                 set.count_fault();
                 let line = format!("fault in program set `{}`: {fault}", set.name());
@@ -576,15 +776,43 @@ impl Stages for Filtered<'_, '_> {
         }
     }
 
-    fn backing(&mut self) -> Result<(), Errno> {
-        self.call.set_meta(|meta| meta.opcode &= verdict::OPCODE_FILTER);
-        let inputs = self.call.op.filter.map_or(0, |filter| filter.buffers.len());
-        self.call.buffers.iter_mut().take(inputs).for_each(FuseBuffer::freeze);
-        (self.backing)(self.call)
+    fn ask_daemon(&mut self, _: usize, stage: Stage) -> Result<u32, Errno> {
+        self.call.enter(stage);
+        self.machine.give_back();
+        let value = self.executor.daemon_filter(self.call, stage)?;
+        // The series has no way to say more.
+        Ok(if self.call.compat == Compat::V4 { verdict::CONTINUE } else { value })
     }
 
-    fn set_error(&mut self, error: Errno) {
-        self.call.set_meta(|meta| meta.error_in = error.raw().wrapping_neg() as u32);
+    fn backing(&mut self) -> Result<(), Errno> {
+        self.call.leave_prefilters();
+        let result = self.executor.backing(self.call);
+        if self.call.compat == Compat::V4 {
+            self.results = self.call.results();
+        }
+        result
+    }
+
+    fn daemon(&mut self, judged: bool) -> Result<(), Errno> {
+        self.call.leave_prefilters();
+        self.machine.give_back();
+        self.executor.daemon(self.call, judged)
+    }
+
+    fn settle(&mut self, set: usize, result: Result<(), Errno>) -> Result<(), Errno> {
+        if let Some(asked) = self.chain.sets().get(set).filter(|_| self.call.is_lookup()) {
+            self.call.attach(set, asked, &|name| self.executor.set_named(name))?;
+        }
+        // A name that is not below was given a backing object: it is found all the same.
+        let result = if std::mem::take(&mut self.call.entry_given) { Ok(()) } else { result };
+        self.call.error_out.take().unwrap_or(result)
+    }
+
+    fn set_result(&mut self, result: Result<(), Errno>) {
+        let told = self.call.compat == Compat::None
+            || self.call.op.filter.is_none_or(|filter| filter.series.tells_errors);
+        let error = result.map_or_else(|error| error.raw().wrapping_neg() as u32, |()| 0);
+        self.call.set_meta(|meta| meta.error_in = if told { error } else { 0 });
     }
 }
 
@@ -610,7 +838,11 @@ impl<'r> Call<'r> {
             push(Arg::Mem(if stage == Stage::Pre { window } else { window.read_only() }));
         }
         let inputs = filter.buffers.len();
-        (0..inputs).for_each(|i| push(Arg::Buffer(i as u32)));
+        let buffers = |extension| {
+            let own = filter.buffers.iter().enumerate();
+            own.filter(move |(_, buffer)| buffer.extension == extension).map(|(i, _)| Arg::Buffer(i as u32))
+        };
+        buffers(false).for_each(&mut push);
         if stage == Stage::Post {
             let mut structs = self.outs.iter();
             for out in filter.outs {
@@ -622,6 +854,8 @@ impl<'r> Call<'r> {
                 });
             }
         }
+        // As in the prototypes, what the series does not have comes last.
+        buffers(true).for_each(&mut push);
         (args, count)
     }
 
@@ -647,42 +881,100 @@ impl<'r> Call<'r> {
         (args, given.len())
     }
 
-    /// Applies the entry blocks a lookup postfilter wrote (spec section 9.4) to the sets the entry will have.
-    fn attach(&mut self, index: usize, set: &FilterSet) -> Result<(), Errno> {
-        let bytes = self.out_buffer()?.bytes();
-        if !bytes.len().is_multiple_of(entry::BLOCK) {
-            return Err(Errno::EINVAL);
+    /// Tells filters in which stage the call is.
+    fn enter(&mut self, stage: Stage) {
+        let bit = match stage {
+            Stage::Pre => verdict::PREFILTER,
+            Stage::Post => verdict::POSTFILTER_BIT,
+        };
+        self.set_meta(|meta| meta.opcode = (meta.opcode & verdict::OPCODE_FILTER) | bit);
+    }
+
+    /// The operation comes: what it is about does not change any more.
+    fn leave_prefilters(&mut self) {
+        self.set_meta(|meta| meta.opcode &= verdict::OPCODE_FILTER);
+        let inputs = self.op.filter.map_or(0, |filter| filter.buffers.len());
+        if self.compat == Compat::V4 {
+            self.drop_changed_arguments();
         }
-        let mut acted = false;
-        for block in bytes.chunks_exact(entry::BLOCK) {
-            let word = |at: usize| {
-                block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
-            };
-            let kind = word(0);
-            if kind == 0 {
-                break;
+        self.buffers.iter_mut().take(inputs).for_each(FuseBuffer::freeze);
+    }
+
+    /// With `compat=v4`: only what the series honours of what prefilters changed stays.
+    fn drop_changed_arguments(&mut self) {
+        let Some(filter) = self.op.filter else { return };
+        let before = filter.series.before;
+        for field in self.op.input.into_iter().flat_map(|desc| desc.fields) {
+            if !before.contains(&field.name.trim_start_matches("r#")) {
+                let range = field.offset..field.offset + field.size;
+                let sent = self.sent_on.get(range).unwrap_or_default();
+                store(self.input.get(field.offset..).unwrap_or_default(), sent);
             }
-            if word(4) != 0 || acted {
-                return Err(Errno::EINVAL);
+        }
+        for (index, buffer) in filter.buffers.iter().enumerate() {
+            if !before.contains(&buffer.name) {
+                self.buffers[index] = self.lent(buffer);
             }
-            acted = true;
-            let replacement = match kind {
-                entry::REMOVE_BPF => None,
-                entry::BPF => {
-                    let name = CStr::from_bytes_until_nul(&block[8..]).map_err(|_| Errno::EINVAL)?;
-                    let name = name.to_str().map_err(|_| Errno::EINVAL)?;
-                    Some(set.sibling(name).ok_or(Errno::EINVAL)?)
+        }
+    }
+
+    /// The results as they are: structs, then the buffer.
+    fn results(&mut self) -> Vec<Vec<u8>> {
+        let mut results: Vec<Vec<u8>> = (0..OUTS).map(|index| self.out_bytes(index).collect()).collect();
+        results.push(self.out_buffer().map(|buffer| buffer.bytes().to_vec()).unwrap_or_default());
+        results
+    }
+
+    /// With `compat=v4`: only what the series honours of what postfilters changed stays.
+    fn drop_changed_results(&mut self, results: &[Vec<u8>]) {
+        let Some(filter) = self.op.filter else { return };
+        let after = filter.series.after;
+        let mut structs = results.iter().enumerate();
+        for out in filter.outs {
+            match out {
+                OutArg::Buffer { name, .. } => {
+                    if let (false, Some(kept)) = (after.contains(name), results.last())
+                        && let Ok(buffer) = self.out_buffer()
+                    {
+                        buffer.fill(kept);
+                    }
                 }
-                // A descriptor written by a program means nothing; backing objects come from a daemon.
-                _ => return Err(Errno::EINVAL),
-            };
-            let sets = self.entry_chain.get_or_insert_with(|| self.chain.sets().to_vec());
-            // Postfilters run innermost first, so the sets after this one may be fewer, the ones before
-            // it are all still there.
-            match replacement {
-                Some(new) => sets[index] = new,
-                None => drop(sets.remove(index)),
+                OutArg::Struct { name, desc } => {
+                    let Some((index, kept)) = structs.next() else { continue };
+                    for field in desc.fields.iter().filter(|_| !after.contains(name)) {
+                        let path = format!("{name}.{}", field.name.trim_start_matches("r#"));
+                        if !after.contains(&path.as_str()) {
+                            let range = field.offset..field.offset + field.size;
+                            self.set_out_bytes(index, field.offset, kept.get(range).unwrap_or_default());
+                        }
+                    }
+                }
             }
+        }
+    }
+
+    /// Applies the entry blocks that were written on behalf of a set to what the entry will have, and takes them.
+    fn attach(
+        &mut self,
+        index: usize,
+        set: &FilterSet,
+        named: &dyn Fn(&str) -> Option<FilterSet>,
+    ) -> Result<(), Errno> {
+        let blocks = self.out_buffer()?;
+        let actions = entry::parse(blocks.bytes(), entry::Author::Program)?;
+        blocks.fill(&[]);
+        self.entry_removed |= actions.backing == Action::Remove;
+        let replacement = match actions.bpf {
+            Action::Keep => return Ok(()),
+            Action::Remove => None,
+            Action::Set(name) => Some(set.sibling(&name).or_else(|| named(&name)).ok_or(Errno::EINVAL)?),
+        };
+        let sets = self.entry_chain.get_or_insert_with(|| self.chain.sets().to_vec());
+        // Postfilters run innermost first, so the sets after this one may be fewer, the ones before
+        // it are all still there.
+        match replacement {
+            Some(new) => sets[index] = new,
+            None => drop(sets.remove(index)),
         }
         Ok(())
     }
@@ -694,6 +986,10 @@ struct FilterHost<'c, 'r> {
     header: &'c fuse_in_header,
     /// The kernel's number for the inode, which is never given to another one.
     node: u64,
+    /// The file it is on.
+    file: Option<&'c File>,
+    /// What the operation is to end with, where filters may say so.
+    error_out: Option<&'c mut Option<Result<(), Errno>>>,
     /// What the call has no buffer for.
     absent: FuseBuffer<'r>,
     trace: &'c Trace,
@@ -735,6 +1031,22 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
 
     fn cgroup(&self, level: Option<u32>) -> u64 {
         crate::cgroup::id(self.header.pid, level)
+    }
+
+    fn read_file(&mut self, offset: u64, to: &mut [u8]) -> Option<usize> {
+        self.file?.read_at(offset, to).ok()
+    }
+
+    fn set_result(&mut self, result: i32) -> bool {
+        let error = match result {
+            0 => Ok(()),
+            -511..=-1 => Err(Errno::new(-result)),
+            _ => return false,
+        };
+        self.error_out.as_mut().is_some_and(|out| {
+            **out = Some(error);
+            true
+        })
     }
 
     fn print(&mut self, line: &str) {

@@ -14,6 +14,7 @@ mod builder;
 pub mod call;
 mod cgroup;
 pub mod control;
+pub mod daemon;
 pub mod dryrun;
 pub mod errno;
 pub mod filter;

@@ -29,12 +29,53 @@ pub trait Handler: Send + Sync + 'static {
     type Worker;
     /// Makes the state of a thread, on that thread. `slot` counts threads from 0.
     fn worker(&self, slot: usize) -> Self::Worker;
-    /// Told once, before the first request, what was agreed with the kernel.
-    fn init(&self, negotiated: &Negotiated);
+    /// Told once, before the first request, what was agreed with the kernel, and how to reach it.
+    fn init(&self, negotiated: &Negotiated, kernel: Kernel);
     /// Serves one request.
     fn handle(&self, worker: &mut Self::Worker, request: Request<'_>, reply: Reply);
     /// Told once, after the last request.
     fn destroy(&self);
+}
+
+/// The kernel's side of a mount, for those who have something to tell it, and its threads.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    channel: Channel,
+    shared: Arc<Shared>,
+}
+
+impl Kernel {
+    /// Tells the kernel something it did not ask for; see [`Channel::notify`].
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2).
+    pub fn notify(&self, code: i32, parts: &[&[u8]]) -> rustix::io::Result<()> {
+        self.channel.notify(code, parts)
+    }
+
+    /// Waits for somebody who may take long, while another thread takes this one's place.
+    pub fn wait_for<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let _blocked = Blocked::begin(&self.shared);
+        wait()
+    }
+}
+
+/// A thread that waits for somebody outside.
+struct Blocked<'s>(&'s Shared);
+
+impl Blocked<'_> {
+    fn begin(shared: &Shared) -> Blocked<'_> {
+        shared.threads().blocked += 1;
+        shared.changed.notify_all();
+        Blocked(shared)
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.threads().blocked -= 1;
+    }
 }
 
 /// How a mount is served.
@@ -43,6 +84,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct SessionConfig {
     /// Number of threads.
     pub workers: usize,
+    /// Most threads, when those that serve wait for somebody outside ([`Kernel::wait_for`]).
+    pub most_workers: usize,
     /// What is wanted of INIT.
     pub init: InitConfig,
 }
@@ -50,7 +93,7 @@ pub struct SessionConfig {
 impl Default for SessionConfig {
     fn default() -> SessionConfig {
         let workers = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-        SessionConfig { workers, init: InitConfig::default() }
+        SessionConfig { workers, most_workers: workers, init: InitConfig::default() }
     }
 }
 
@@ -107,9 +150,17 @@ struct Shared {
     stopping: AtomicBool,
     /// Whether a stop has done all it can though threads still run: open files keep the connection.
     abandoned: AtomicBool,
-    /// Threads still running.
-    running: Mutex<usize>,
+    threads: Mutex<Threads>,
     changed: Condvar,
+}
+
+/// The threads of a session.
+#[derive(Debug, Default)]
+struct Threads {
+    /// Those that have not ended.
+    running: usize,
+    /// Those of them that wait for somebody outside.
+    blocked: usize,
 }
 
 /// Stops a session from another thread.
@@ -136,14 +187,14 @@ impl<H: Handler> Session<H> {
             active: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            running: Mutex::new(0),
+            threads: Mutex::default(),
             changed: Condvar::new(),
         });
         let started = handshake(&channel, &shared.mounted, &config.init).and_then(|negotiated| {
-            handler.init(&negotiated);
+            handler.init(&negotiated, Kernel { channel: channel.clone(), shared: Arc::clone(&shared) });
             let mut session =
                 Session { shared: Arc::clone(&shared), handler, negotiated, workers: Vec::new() };
-            session.spawn(&channel, config.workers.max(1))?;
+            session.spawn(&channel, config)?;
             Ok(session)
         });
         if started.is_err() {
@@ -156,7 +207,15 @@ impl<H: Handler> Session<H> {
         started
     }
 
-    fn spawn(&mut self, channel: &Channel, workers: usize) -> Result<(), SessionError> {
+    fn spawn(&mut self, channel: &Channel, config: &SessionConfig) -> Result<(), SessionError> {
+        let (workers, most) = (config.workers.max(1), config.most_workers);
+        let crew = Crew {
+            handler: Arc::clone(&self.handler),
+            shared: Arc::clone(&self.shared),
+            channel: channel.clone(),
+            max_write: self.negotiated.max_write as usize,
+            workers,
+        };
         for slot in 0..workers {
             let queue = if slot == 0 {
                 channel.clone()
@@ -166,20 +225,11 @@ impl<H: Handler> Session<H> {
                     channel.clone()
                 })
             };
-            let (handler, shared) = (Arc::clone(&self.handler), Arc::clone(&self.shared));
-            let max_write = self.negotiated.max_write as usize;
-            *shared.running() += 1;
-            let thread = std::thread::Builder::new()
-                .name(format!("fuse-bpf-{slot}"))
-                .spawn(move || {
-                    let _running = Running(&shared);
-                    serve(&*handler, &shared, &queue, slot, max_write);
-                })
-                .map_err(|error| {
-                    *self.shared.running() -= 1;
-                    SessionError::Thread(error)
-                })?;
-            self.workers.push(thread);
+            self.workers.push(crew.join_with(slot, queue).map_err(SessionError::Thread)?);
+        }
+        if most > workers {
+            let reserve = std::thread::Builder::new().name("fuse-bpf-more".into());
+            reserve.spawn(move || crew.keep_serving(most)).map_err(SessionError::Thread)?;
         }
         Ok(())
     }
@@ -201,9 +251,9 @@ impl<H: Handler> Session<H> {
 
     /// Blocks until the mount is gone, by whomever.
     pub fn wait(&mut self) {
-        let mut running = self.shared.running();
-        while *running > 0 && !self.shared.abandoned.load(Ordering::SeqCst) {
-            running = self.shared.changed.wait(running).unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.shared.threads();
+        while threads.running > 0 && !self.shared.abandoned.load(Ordering::SeqCst) {
+            threads = self.shared.changed.wait(threads).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -259,7 +309,7 @@ impl StopHandle {
         while self.shared.active.load(Ordering::SeqCst) > 0 && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if *self.shared.running() == 0 {
+        if self.shared.threads().running == 0 {
             return;
         }
         match mounted.abort() {
@@ -295,17 +345,17 @@ impl StopHandle {
 }
 
 impl Shared {
-    fn running(&self) -> MutexGuard<'_, usize> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all threads have ended, after at most `patience`.
     fn wait_stopped(&self, patience: Duration) -> bool {
-        let (running, _) = self
+        let (threads, _) = self
             .changed
-            .wait_timeout_while(self.running(), patience, |running| *running > 0)
+            .wait_timeout_while(self.threads(), patience, |threads| threads.running > 0)
             .unwrap_or_else(PoisonError::into_inner);
-        *running == 0
+        threads.running == 0
     }
 }
 
@@ -314,8 +364,61 @@ struct Running<'s>(&'s Shared);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        *self.0.running() -= 1;
+        self.0.threads().running -= 1;
         self.0.changed.notify_all();
+    }
+}
+
+/// What it takes to start one more thread of a session.
+struct Crew<H> {
+    handler: Arc<H>,
+    shared: Arc<Shared>,
+    channel: Channel,
+    max_write: usize,
+    /// Threads that serve when none waits for somebody outside.
+    workers: usize,
+}
+
+impl<H: Handler> Crew<H> {
+    /// Starts a thread that serves a queue.
+    fn join_with(&self, slot: usize, queue: Channel) -> std::io::Result<JoinHandle<()>> {
+        let (handler, shared) = (Arc::clone(&self.handler), Arc::clone(&self.shared));
+        let (max_write, workers) = (self.max_write, self.workers);
+        shared.threads().running += 1;
+        let started = std::thread::Builder::new().name(format!("fuse-bpf-{slot}")).spawn(move || {
+            let _running = Running(&shared);
+            // The first ones stay; the others go when they are too many.
+            let spare = || slot >= workers && shared.threads().serving() > workers;
+            serve(&*handler, &shared, &queue, slot, max_write, &spare);
+        });
+        started.inspect_err(|_| self.shared.threads().running -= 1)
+    }
+
+    /// Starts another thread whenever those that do not wait for somebody outside are fewer than they should be. Ends
+    /// with the last thread.
+    fn keep_serving(&self, most: usize) {
+        let mut slot = self.workers;
+        let mut threads = self.shared.threads();
+        while threads.running > 0 {
+            if threads.serving() >= self.workers || threads.running >= most {
+                threads = self.shared.changed.wait(threads).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            drop(threads);
+            if let Err(error) = self.join_with(slot, self.channel.clone()) {
+                tracing::error!("no thread in place of one that waits: {error}");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            slot += 1;
+            threads = self.shared.threads();
+        }
+    }
+}
+
+impl Threads {
+    /// Those that do not wait for somebody outside.
+    fn serving(&self) -> usize {
+        self.running - self.blocked
     }
 }
 
@@ -372,8 +475,15 @@ fn offer(body: &[u8]) -> Option<fuse_init_in> {
     abi::read(&full)
 }
 
-/// Serves requests until the mount is gone.
-fn serve<H: Handler>(handler: &H, shared: &Shared, queue: &Channel, slot: usize, max_write: usize) {
+/// Serves requests until the mount is gone, or until after one there are threads to spare.
+fn serve<H: Handler>(
+    handler: &H,
+    shared: &Shared,
+    queue: &Channel,
+    slot: usize,
+    max_write: usize,
+    spare: &dyn Fn() -> bool,
+) {
     let mut worker = handler.worker(slot);
     let mut buffer = Buffer::new(max_write);
     loop {
@@ -391,6 +501,9 @@ fn serve<H: Handler>(handler: &H, shared: &Shared, queue: &Channel, slot: usize,
                     let name = ops::by_opcode(opcode).map_or("?", |op| op.name);
                     tracing::error!("the handler panicked serving {name} ({opcode}); answered EIO");
                     worker = handler.worker(slot);
+                }
+                if spare() {
+                    return;
                 }
             }
             Ok(None) => return,

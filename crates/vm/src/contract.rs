@@ -144,7 +144,7 @@ bitflags::bitflags! {
         const MAP_WRITE = 1 << 5;
         /// Something is printed, recorded or signalled.
         const OUTPUT = 1 << 6;
-        /// The result can depend on the bytes of an embedder's buffer.
+        /// The result can depend on the bytes of an embedder's buffer or file.
         const BUFFER_READ = 1 << 7;
         /// The bytes or the length of an embedder's buffer can change.
         const BUFFER_WRITE = 1 << 8;

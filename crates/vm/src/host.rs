@@ -83,6 +83,15 @@ pub trait Host<'r> {
     fn cgroup(&self, _level: Option<u32>) -> u64 {
         0
     }
+    /// Reads from the file the operation in progress is on; how much was read, less than asked for at its end only.
+    /// `None` when it is on none, or that cannot be read.
+    fn read_file(&mut self, _offset: u64, _to: &mut [u8]) -> Option<usize> {
+        None
+    }
+    /// Sets what the operation in progress ends with: 0, or a negative error number. Whether that can be done.
+    fn set_result(&mut self, _result: i32) -> bool {
+        false
+    }
     /// A line printed by `bpf_printk`.
     fn print(&mut self, line: &str);
 }

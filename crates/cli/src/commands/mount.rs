@@ -5,26 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
+use fuse_bpf::call::Compat;
 use fuse_bpf::filter::{FilterSet, LoadOptions};
-use fuse_bpf::shipped::Pattern;
-use fuse_bpf::{Builder, Mount};
+use fuse_bpf::shipped::{Pattern, Redaction};
+use fuse_bpf::{Builder, Mount, daemon};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::background::{self, Ready};
 use crate::chain::{self, FilterSpec};
-use crate::options::{self, JitChoice, MountFlag};
+use crate::options::{self, CompatChoice, JitChoice, MountFlag};
 use crate::{Answer, checks};
 
 /// Mount a directory behind filters
 ///
 /// Serves SRC at MNT until it is unmounted or a signal comes (SIGINT, SIGTERM, SIGHUP). The filters nest
-/// like stacked mounts. From the outside in: --audit, each --filter in the order given, --hide, --readonly.
-/// An outer filter is asked first and hears last how an operation ended.
+/// like stacked mounts. From the outside in: --audit, each --filter in the order given, --hide, --mask, --redact,
+/// --readonly. An outer filter is asked first and hears last how an operation ended.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, verbatim_doc_comment)]
+#[command(after_help = EXAMPLES, override_usage = "fuse-bpf mount [OPTIONS] [SRC] MNT", verbatim_doc_comment)]
 pub(crate) struct MountCommand {
     /// A filter object made by `fuse-bpf build`, and which of its program sets
     #[arg(long = "filter", value_name = "OBJ[:SET]")]
@@ -32,6 +33,14 @@ pub(crate) struct MountCommand {
     /// Names that shall not exist: a name, `prefix*` or `*suffix`
     #[arg(long, value_name = "PATTERN")]
     hide: Vec<Pattern>,
+    /// Files whose lines show stars behind the first `=`: a name, `prefix*` or `*suffix`
+    ///
+    /// They cannot be written, because what an editor has read are stars.
+    #[arg(long, value_name = "PATTERN")]
+    mask: Vec<Pattern>,
+    /// Ranges of files that read as zeros, in bytes, END not included: `*.db=0-100,4096-8192`
+    #[arg(long, value_name = "PATTERN=START-END[,...]")]
+    redact: Vec<Redaction>,
     /// Refuse every change
     #[arg(long)]
     readonly: bool,
@@ -41,6 +50,15 @@ pub(crate) struct MountCommand {
     /// Return as soon as the mount answers, and serve it in the background
     #[arg(long)]
     background: bool,
+    /// A FUSE daemon beside SRC: what filters hand to it goes there; without SRC, everything
+    ///
+    /// A shell command that starts an ordinary FUSE program with /dev/fd/3 as its mount point, in the foreground:
+    /// `my_fs -f /dev/fd/3`. It is sent what a mount would send it, and asked as a filter where filters say so.
+    #[arg(long, value_name = "CMD")]
+    daemon: Option<String>,
+    /// How long the daemon may take for an answer before the operation fails
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, requires = "daemon")]
+    daemon_timeout: Duration,
     /// How long the kernel may keep names and attributes that no filter looks at
     ///
     /// With 0 a change made directly in SRC is seen at once.
@@ -49,6 +67,9 @@ pub(crate) struct MountCommand {
     /// Threads that serve requests [default: one for each CPU, at least two]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    /// Hold filters to what v4 of the FUSE-BPF series lets them change and see
+    #[arg(long, value_name = "VERSION")]
+    compat: Option<CompatChoice>,
     /// Whether filters are compiled to machine code
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     jit: JitChoice,
@@ -58,19 +79,18 @@ pub(crate) struct MountCommand {
     /// Descriptor that a line is written to when the mount answers
     #[arg(long, value_name = "FD", hide = true)]
     ready_fd: Option<u32>,
-    /// The directory to mount
-    #[arg(value_name = "SRC", value_hint = ValueHint::DirPath)]
-    source: PathBuf,
-    /// Where to mount it: a directory that exists
-    #[arg(value_name = "MNT", value_hint = ValueHint::DirPath)]
-    mountpoint: PathBuf,
+    /// The directory to mount, and where: a directory that exists. With --daemon, SRC may be left out
+    #[arg(value_names = ["SRC", "MNT"], num_args = 1..=2, required = true, value_hint = ValueHint::DirPath)]
+    paths: Vec<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   fuse-bpf mount --hide 'secret*' --hide '*.key' --hide .env project mnt
+  fuse-bpf mount --mask .env --redact 'users.db=4096-8192' project mnt
   fuse-bpf mount --background --audit --readonly /srv/data /mnt/data
-  fuse-bpf mount --filter policy.bpf.o:strict -o allow_other project mnt";
+  fuse-bpf mount --filter policy.bpf.o:strict -o allow_other project mnt
+  fuse-bpf mount --filter policy.bpf.o --daemon 'my_fs -f /dev/fd/3' project mnt";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 1.5".to_owned())?;
@@ -80,41 +100,64 @@ fn seconds(text: &str) -> Result<Duration, String> {
 impl MountCommand {
     pub(crate) fn execute(self) -> anyhow::Result<Answer> {
         // The parent checks too, so that a plain mistake is told without a second process.
-        let (source, mountpoint) = checks::paths(&self.source, &self.mountpoint)?;
+        let (source, mountpoint) = match &self.paths[..] {
+            [source, mountpoint] => {
+                let (source, mountpoint) = checks::paths(source, mountpoint)?;
+                (Some(source), mountpoint)
+            }
+            [mountpoint] if self.daemon.is_some() => {
+                (None, mountpoint.canonicalize().unwrap_or(mountpoint.clone()))
+            }
+            _ => bail!("MNT is missing: `fuse-bpf mount SRC MNT`; only with --daemon SRC may be left out"),
+        };
         match self.ready_fd {
             None if self.background => background::launch(),
-            None => self.serve(&source, &mountpoint, Ready::Terminal),
+            None => self.serve(source.as_deref(), &mountpoint, Ready::Terminal),
             Some(fd) => {
                 let ready = Ready::take(fd)?;
-                self.serve(&source, &mountpoint, ready)
+                self.serve(source.as_deref(), &mountpoint, ready)
             }
         }
     }
 
-    fn serve(self, source: &Path, mountpoint: &Path, ready: Ready) -> anyhow::Result<Answer> {
+    fn serve(self, source: Option<&Path>, mountpoint: &Path, ready: Ready) -> anyhow::Result<Answer> {
         let workers = self.workers.map_or_else(fuse_bpf::worker_slots, usize::from);
         let chain = chain::Wanted {
             audit: self.audit,
             filters: &self.filters,
             hide: &self.hide,
+            mask: &self.mask,
+            redact: &self.redact,
             readonly: self.readonly,
         };
-        let mut builder = Builder::new(source)
+        let mut builder = source
+            .map_or_else(Builder::without_source, Builder::new)
             .timeout(self.cache_timeout)
+            .compat(self.compat.map_or(Compat::None, Into::into))
             .workers(workers)
             .options(options::resolve(&self.options));
-        for set in chain.load(LoadOptions::new(workers).jit(self.jit.into()))? {
+        let chain::Loaded { sets, registry } = chain.load(LoadOptions::new(workers).jit(self.jit.into()))?;
+        for set in sets {
             builder = builder.filter(set);
         }
+        builder = builder.registry(registry);
         // Taken before mounting, so that no signal leaves a mount behind.
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot take signals")?;
+        // Ended after the mount, also when there is none.
+        let mut daemon = None;
+        if let Some(command) = &self.daemon {
+            let (started, peer) = daemon::Command::start(command, self.daemon_timeout)?;
+            daemon = Some(started);
+            builder = builder.peer(peer);
+        }
         let mut mount = builder.mount(mountpoint)?;
         let (tell, events) = mpsc::channel();
         stop_on_signals(signals, &mount, mountpoint, tell.clone())?;
 
         std::fs::metadata(mountpoint)
             .with_context(|| format!("{}: mounted, but does not answer", mountpoint.display()))?;
-        ready.report(&format!("mounted {} on {}", source.display(), mountpoint.display()))?;
+        let what = source.map_or_else(|| "a daemon".to_owned(), |source| source.display().to_string());
+        ready.report(&format!("mounted {what} on {}", mountpoint.display()))?;
         let filters = mount.filters().to_vec();
         let wait = move || {
             mount.wait();
@@ -127,6 +170,7 @@ impl MountCommand {
             // A file still open may keep the connection, and with it the server, until this process ends.
             let _ = events.recv_timeout(GRACE);
         }
+        drop(daemon);
         let faults: u64 = filters.iter().map(FilterSet::faults).sum();
         if faults > 0 {
             tracing::warn!("{faults} calls failed because a filter was stopped for a fault");

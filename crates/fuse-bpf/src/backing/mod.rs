@@ -24,9 +24,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use creds::{ActAs, Caller};
 pub use file::{DirRecord, File};
 pub use lock::LockWait;
-pub use node::Node;
+pub use node::{Lender, Node};
 
-use crate::abi::fuse_attr;
+use crate::abi::{ROOT_ID, fuse_attr, fuse_entry_out};
 use crate::errno::Errno;
 use node::Nodes;
 use sys::FileHandle;
@@ -107,9 +107,25 @@ pub struct Entry {
     pub node: Arc<Node>,
     /// Its attributes.
     pub attr: fuse_attr,
-    /// Tells apart inodes with the same nodeid over time. Nodeids are never used twice, so it is always 0.
-    pub generation: u64,
+    /// How long the kernel may keep them, when somebody else says so.
+    pub valid: Option<Valid>,
     nodes: Option<Arc<Nodes>>,
+}
+
+/// How long the kernel may keep what it was told, in seconds and nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Valid {
+    /// The name.
+    pub entry: (u64, u32),
+    /// The attributes.
+    pub attr: (u64, u32),
+}
+
+impl Valid {
+    /// As an entry says.
+    pub fn of(out: &fuse_entry_out) -> Valid {
+        Valid { entry: (out.entry_valid, out.entry_valid_nsec), attr: (out.attr_valid, out.attr_valid_nsec) }
+    }
 }
 
 impl Entry {
@@ -141,6 +157,21 @@ fn raise_descriptor_limit() -> u64 {
     hard
 }
 
+/// A directory, for its identity and as a place to start from.
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+fn open_proc_fds() -> Result<OwnedFd, BackingError> {
+    rustix::fs::open("/proc/self/fd", DIRECTORY, Mode::empty()).map_err(BackingError::Proc)
+}
+
+/// Most descriptors kept for inodes.
+fn descriptor_limit(config: &Config) -> usize {
+    config.node_descriptors.unwrap_or_else(|| {
+        let half = raise_descriptor_limit().saturating_sub(OTHER_DESCRIPTORS) / 2;
+        usize::try_from(half).unwrap_or(usize::MAX)
+    })
+}
+
 impl Backing {
     /// Opens a directory to be served.
     ///
@@ -149,24 +180,33 @@ impl Backing {
     /// See [`BackingError`].
     pub fn open(source: &Path, config: Config) -> Result<Arc<Backing>, BackingError> {
         let path = || source.to_owned();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(source, flags, Mode::empty())
+        let root = rustix::fs::open(source, DIRECTORY, Mode::empty())
             .map_err(|source| BackingError::Source { path: path(), source })?;
-        let proc_fds = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).map_err(BackingError::Proc)?;
-        let limit = config.node_descriptors.unwrap_or_else(|| {
-            let half = raise_descriptor_limit().saturating_sub(OTHER_DESCRIPTORS) / 2;
-            usize::try_from(half).unwrap_or(usize::MAX)
-        });
         let handles = match config.file_handles {
-            Policy::Auto => probe_handles(&root, &proc_fds),
+            Policy::Auto => probe_handles(&root, &open_proc_fds()?),
             Policy::Never => None,
         };
-        let (nodes, root) = Nodes::new(root, limit, handles)
+        let (nodes, root) = Nodes::new(root, descriptor_limit(&config), handles)
             .map_err(|source| BackingError::Examine { path: path(), source })?;
+        Backing::new(nodes, root, &config)
+    }
+
+    /// A tree with nothing below: its root is a lender's, as is everything in it that is not put there with
+    /// [`Backing::adopt`].
+    ///
+    /// # Errors
+    ///
+    /// [`BackingError::Proc`].
+    pub fn lent(config: Config) -> Result<Arc<Backing>, BackingError> {
+        let (nodes, root) = Nodes::lent(descriptor_limit(&config));
+        Backing::new(nodes, root, &config)
+    }
+
+    fn new(nodes: Nodes, root: Arc<Node>, config: &Config) -> Result<Arc<Backing>, BackingError> {
         Ok(Arc::new(Backing {
             nodes: Arc::new(nodes),
             root,
-            proc_fds,
+            proc_fds: open_proc_fds()?,
             files: std::array::from_fn(|_| RwLock::default()),
             next_fh: AtomicU64::new(1),
             locks: lock::Locks::default(),
@@ -267,7 +307,67 @@ impl Backing {
         let stat = node::stat(&fd)?;
         let attr = self.nodes.attr(&stat);
         let node = self.nodes.found(fd, &stat, dir.nodeid(), name);
-        Ok(Entry { node, attr, generation: 0, nodes: Some(Arc::clone(&self.nodes)) })
+        Ok(Entry { node, attr, valid: None, nodes: Some(Arc::clone(&self.nodes)) })
+    }
+
+    /// An entry for what a descriptor leads to, wherever it is, as if it were under a name of `dir`.
+    ///
+    /// # Errors
+    ///
+    /// Those of statx(2).
+    pub fn adopt(&self, dir: &Node, name: &std::ffi::CStr, fd: &OwnedFd) -> Result<Entry, Errno> {
+        let path = self.reopen(fd, OFlags::PATH)?;
+        let entry = self.entry(dir, name, path)?;
+        // The name does not lead there.
+        self.nodes.pin(&entry.node, self.nodes.fd(&entry.node)?);
+        Ok(entry)
+    }
+
+    /// An entry for an inode that was adopted before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Backing::adopt`].
+    pub fn adopt_again(&self, dir: &Node, name: &std::ffi::CStr, node: &Node) -> Result<Entry, Errno> {
+        self.adopt(dir, name, &*self.nodes.fd(node)?)
+    }
+
+    /// An entry for an inode of a lender's found under a name of `dir`. The lookup is the lender's to be given back
+    /// ([`Node::lend`]).
+    ///
+    /// # Errors
+    ///
+    /// `EIO` when its type is none, or its number 0 or the root's.
+    pub fn lent_entry(
+        &self,
+        dir: &Node,
+        name: &std::ffi::CStr,
+        lender: &Arc<dyn Lender>,
+        out: &fuse_entry_out,
+    ) -> Result<Entry, Errno> {
+        let kind = out.attr.mode & libc::S_IFMT;
+        let is_type = matches!(
+            kind,
+            libc::S_IFREG
+                | libc::S_IFDIR
+                | libc::S_IFLNK
+                | libc::S_IFCHR
+                | libc::S_IFBLK
+                | libc::S_IFIFO
+                | libc::S_IFSOCK
+        );
+        if out.nodeid == 0 || out.nodeid == ROOT_ID || !is_type {
+            return Err(Errno::EIO);
+        }
+        let node = self.nodes.found_lent(out.nodeid, out.generation, kind, dir.nodeid(), name);
+        node.lend(lender, out.nodeid);
+        let attr = fuse_attr { ino: self.lent_ino(out.attr.ino), ..out.attr };
+        Ok(Entry { node, attr, valid: Some(Valid::of(out)), nodes: Some(Arc::clone(&self.nodes)) })
+    }
+
+    /// The inode number the kernel is told of an inode of a lender's: not one of those below.
+    pub fn lent_ino(&self, ino: u64) -> u64 {
+        self.nodes.lent_ino(ino)
     }
 }
 

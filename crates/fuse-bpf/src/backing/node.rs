@@ -34,21 +34,62 @@ const SHARDS: usize = 16;
 
 /// What makes an inode the same inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
-    device: (u32, u32),
-    inode: u64,
-    mount: u64,
-    birth: (i64, u32),
+pub(super) enum Identity {
+    /// It is below.
+    Backed { device: (u32, u32), inode: u64, mount: u64, birth: (i64, u32) },
+    /// It is a lender's own.
+    Lent { nodeid: u64, generation: u64 },
 }
+
+/// The device inodes of a lender seem to be on; no device has this number.
+const LENDER: (u32, u32) = (u32::MAX, u32::MAX);
 
 impl Identity {
     pub(super) fn of(stat: &Statx) -> Identity {
-        Identity {
+        Identity::Backed {
             device: (stat.stx_dev_major, stat.stx_dev_minor),
             inode: stat.stx_ino,
             mount: stat.stx_mnt_id,
             birth: (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec),
         }
+    }
+
+    fn device(&self) -> (u32, u32) {
+        match self {
+            Identity::Backed { device, .. } => *device,
+            Identity::Lent { .. } => LENDER,
+        }
+    }
+
+    fn is_on(&self, other: u64) -> bool {
+        matches!(self, Identity::Backed { mount, .. } if *mount == other)
+    }
+
+    fn shard(&self) -> usize {
+        match self {
+            Identity::Backed { inode, .. } => shard(*inode),
+            Identity::Lent { nodeid, .. } => shard(*nodeid),
+        }
+    }
+}
+
+/// Who has inodes of their own in the tree, and counts how often they were looked up: a FUSE daemon.
+pub trait Lender: Send + Sync {
+    /// Takes back `nlookup` lookups of an inode, by the lender's number; `node` is the kernel's.
+    fn forget(&self, node: u64, nodeid: u64, nlookup: u64);
+}
+
+/// Lookups that are given back to their lender when the inode is forgotten.
+struct Loan {
+    lender: Arc<dyn Lender>,
+    node: u64,
+    nodeid: u64,
+    nlookup: u64,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.lender.forget(self.node, self.nodeid, self.nlookup);
     }
 }
 
@@ -77,6 +118,7 @@ pub struct Node {
     lookups: AtomicU64,
     filter_nodeid: AtomicU64,
     attachment: RwLock<Option<Arc<dyn Any + Send + Sync>>>,
+    loan: Mutex<Option<Loan>>,
     /// Whether the descriptor was used since the clock hand last passed.
     used: AtomicBool,
     state: Mutex<State>,
@@ -115,6 +157,11 @@ impl Node {
         self.state().name.as_bytes().to_vec()
     }
 
+    /// The directory in which it was last found, by the kernel's number.
+    pub(super) fn parent(&self) -> u64 {
+        self.state().parent
+    }
+
     /// The number filters see: 1 for the root, else 0 unless one was given.
     pub fn filter_nodeid(&self) -> u64 {
         self.filter_nodeid.load(Ordering::Relaxed)
@@ -134,6 +181,25 @@ impl Node {
     /// Keeps something with the inode for the layer above.
     pub fn set_attachment<T: Any + Send + Sync>(&self, value: Arc<T>) {
         *self.attachment.write().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    /// Whether the inode is a lender's own, with nothing below.
+    pub fn is_lent(&self) -> bool {
+        matches!(self.identity, Identity::Lent { .. })
+    }
+
+    /// Notes that a lender was asked for the inode once more, and calls it `nodeid`: the number filters see from now
+    /// on. The lookup is given back when the inode is forgotten.
+    pub fn lend(&self, lender: &Arc<dyn Lender>, nodeid: u64) {
+        self.set_filter_nodeid(nodeid);
+        let mut loan = self.loan.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *loan {
+            Some(loan) if loan.nodeid == nodeid => loan.nlookup += 1,
+            other => {
+                let loan = Loan { lender: Arc::clone(lender), node: self.id, nodeid, nlookup: 1 };
+                drop(other.replace(loan));
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -161,7 +227,8 @@ pub(super) struct Nodes {
     limit: usize,
     /// A readable descriptor on the root's mount, where file handles are to be used.
     handles: Option<OwnedFd>,
-    root_mount: u64,
+    /// The mount the root is on, if it is below.
+    root_mount: Option<u64>,
 }
 
 fn shard(key: u64) -> usize {
@@ -176,17 +243,8 @@ impl Nodes {
         handles: Option<OwnedFd>,
     ) -> Result<(Nodes, Arc<Node>), Errno> {
         let stat = stat(&root)?;
-        let nodes = Nodes {
-            by_identity: std::array::from_fn(|_| Mutex::default()),
-            by_id: std::array::from_fn(|_| RwLock::default()),
-            next_id: AtomicU64::new(ROOT_ID),
-            devices: RwLock::new(vec![(stat.stx_dev_major, stat.stx_dev_minor)]),
-            clock: Mutex::default(),
-            descriptors: AtomicUsize::new(0),
-            limit: limit.max(8),
-            handles,
-            root_mount: stat.stx_mnt_id,
-        };
+        let device = (stat.stx_dev_major, stat.stx_dev_minor);
+        let nodes = Nodes::empty(device, limit, handles, Some(stat.stx_mnt_id));
         let root = nodes.found(root, &stat, 0, c"");
         root.set_filter_nodeid(ROOT_ID);
         let mut state = root.state();
@@ -195,8 +253,30 @@ impl Nodes {
         Ok((nodes, root))
     }
 
+    /// A table whose root is a lender's.
+    pub(super) fn lent(limit: usize) -> (Nodes, Arc<Node>) {
+        let nodes = Nodes::empty(LENDER, limit, None, None);
+        let root = nodes.found_lent(ROOT_ID, 0, libc::S_IFDIR, 0, c"");
+        root.set_filter_nodeid(ROOT_ID);
+        (nodes, root)
+    }
+
+    fn empty(device: (u32, u32), limit: usize, handles: Option<OwnedFd>, root_mount: Option<u64>) -> Nodes {
+        Nodes {
+            by_identity: std::array::from_fn(|_| Mutex::default()),
+            by_id: std::array::from_fn(|_| RwLock::default()),
+            next_id: AtomicU64::new(ROOT_ID),
+            devices: RwLock::new(vec![device]),
+            clock: Mutex::default(),
+            descriptors: AtomicUsize::new(0),
+            limit: limit.max(8),
+            handles,
+            root_mount,
+        }
+    }
+
     fn identities(&self, identity: &Identity) -> MutexGuard<'_, HashMap<Identity, Arc<Node>>> {
-        self.by_identity[shard(identity.inode)].lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_identity[identity.shard()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The node with this nodeid.
@@ -213,33 +293,48 @@ impl Nodes {
 
     /// The node of an inode that was just found under a name, with one lookup more.
     pub(super) fn found(&self, fd: OwnedFd, stat: &Statx, parent: u64, name: &std::ffi::CStr) -> Arc<Node> {
-        let identity = Identity::of(stat);
+        let node = self.looked_up(Identity::of(stat), u32::from(stat.stx_mode) & libc::S_IFMT, parent, name);
+        self.offer(&node, fd);
+        node
+    }
+
+    /// The node of an inode of a lender's that was just found under a name, with one lookup more. `kind` is its type as
+    /// in `st_mode`; when it is not what it was, the lender has used a number twice, and the inode is another.
+    pub(super) fn found_lent(
+        &self,
+        nodeid: u64,
+        generation: u64,
+        kind: u32,
+        parent: u64,
+        name: &std::ffi::CStr,
+    ) -> Arc<Node> {
+        // The type is part of the identity; it has 4 bits, in upper ones of the mode.
+        let generation = generation ^ u64::from(kind) << 48;
+        self.looked_up(Identity::Lent { nodeid, generation }, kind, parent, name)
+    }
+
+    fn looked_up(&self, identity: Identity, kind: u32, parent: u64, name: &std::ffi::CStr) -> Arc<Node> {
         let mut identities = self.identities(&identity);
         if let Some(node) = identities.get(&identity) {
             node.lookups.fetch_add(1, Ordering::Relaxed);
             node.moved(parent, name);
-            let node = Arc::clone(node);
-            drop(identities);
-            self.offer(&node, fd);
-            return node;
+            return Arc::clone(node);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let node = Arc::new(Node {
             id,
             identity,
-            kind: u32::from(stat.stx_mode) & libc::S_IFMT,
+            kind,
             lookups: AtomicU64::new(1),
             filter_nodeid: AtomicU64::new(0),
             attachment: RwLock::default(),
+            loan: Mutex::default(),
             used: AtomicBool::new(true),
             state: Mutex::new(State { fd: None, handle: None, pinned: false, parent, name: name.to_owned() }),
         });
         identities.insert(identity, Arc::clone(&node));
         let mut ids = self.by_id[shard(id)].write().unwrap_or_else(PoisonError::into_inner);
         ids.insert(id, Arc::clone(&node));
-        drop(ids);
-        drop(identities);
-        self.offer(&node, fd);
         node
     }
 
@@ -265,7 +360,14 @@ impl Nodes {
     }
 
     /// A descriptor of the node, `O_PATH`.
+    ///
+    /// # Errors
+    ///
+    /// `EXDEV` for an inode of a lender's; `ESTALE` for one that is not found again.
     pub(super) fn fd(&self, node: &Node) -> Result<Arc<OwnedFd>, Errno> {
+        if node.is_lent() {
+            return Err(Errno::EXDEV);
+        }
         // The nodes to be opened before this one can be, the nearest last.
         let mut ancestors: Vec<Arc<Node>> = Vec::new();
         loop {
@@ -374,7 +476,7 @@ impl Nodes {
                 continue;
             }
             let Some(fd) = state.fd.take() else { continue };
-            if self.handles.is_some() && state.handle.is_none() && node.identity.mount == self.root_mount {
+            if self.handles.is_some() && state.handle.is_none() && self.is_on_root_mount(&node) {
                 state.handle = FileHandle::of(&*fd).ok();
             }
             self.descriptors.fetch_sub(1, Ordering::Relaxed);
@@ -402,8 +504,12 @@ impl Nodes {
     /// Whether the name is the only way to find an inode again.
     pub(super) fn needs_name(&self, node: &Node, parent: u64, name: &std::ffi::CStr) -> bool {
         let state = node.state();
-        let by_handle = self.handles.is_some() && node.identity.mount == self.root_mount;
+        let by_handle = self.handles.is_some() && self.is_on_root_mount(node);
         !by_handle && state.parent == parent && *state.name == *name
+    }
+
+    fn is_on_root_mount(&self, node: &Node) -> bool {
+        self.root_mount.is_some_and(|mount| node.identity.is_on(mount))
     }
 
     /// Descriptors held by nodes now.
@@ -423,7 +529,12 @@ impl Nodes {
 
     /// The inode number the kernel is told of a record in a directory.
     pub(super) fn record_ino(&self, directory: &Node, ino: u64) -> u64 {
-        self.number(directory.identity.device, ino)
+        self.number(directory.identity.device(), ino)
+    }
+
+    /// The inode number the kernel is told of an inode of a lender's.
+    pub(super) fn lent_ino(&self, ino: u64) -> u64 {
+        self.number(LENDER, ino)
     }
 
     /// The lower inode number, with the number of its device in the upper bits where there are several.

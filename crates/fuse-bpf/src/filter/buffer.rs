@@ -97,6 +97,16 @@ impl<'r> FuseBuffer<'r> {
         }
     }
 
+    /// Copies the bytes out, as many as fit; returns how many.
+    pub fn copy_to(&self, to: &mut [u8]) -> usize {
+        let len = self.size.min(to.len());
+        match self.bytes {
+            Bytes::Lent(bytes) => to[..len].copy_from_slice(bytes.get(..len).unwrap_or_default()),
+            Bytes::Owned(cells) => to.iter_mut().zip(&cells[..len]).for_each(|(to, cell)| *to = cell.get()),
+        }
+        len
+    }
+
     /// Replaces the bytes; what does not fit is cut off, and the number kept returned.
     pub fn fill(&mut self, bytes: &[u8]) -> usize {
         let Bytes::Owned(cells) = self.bytes else { return 0 };

@@ -47,9 +47,11 @@ pub fn arguments(filter: &Filter, stage: Stage) -> Vec<(ArgType, &'static str)> 
     if let Some(desc) = filter.input {
         args.push((ArgType::Struct { name: desc.name, size: desc.size, access }, "in"));
     }
-    for buffer in filter.buffers {
-        args.push((ArgType::Buffer { name: "fuse_buffer", access }, buffer.name));
-    }
+    let buffers = |extension: bool| {
+        let own = filter.buffers.iter().filter(move |buffer| buffer.extension == extension);
+        own.map(move |buffer| (ArgType::Buffer { name: "fuse_buffer", access }, buffer.name))
+    };
+    args.extend(buffers(false));
     if stage == Stage::Post {
         args.extend(filter.outs.iter().map(|out| match out {
             OutArg::Struct { name, desc } => {
@@ -60,6 +62,8 @@ pub fn arguments(filter: &Filter, stage: Stage) -> Vec<(ArgType, &'static str)> 
             }
         }));
     }
+    // Programs written for the series take what it has, in its order.
+    args.extend(buffers(true));
     args
 }
 
@@ -134,6 +138,24 @@ pub static KFUNCS: &[Callable] = &[
         run: return_len,
     },
     Callable {
+        name: "bpf_fuse_read_file",
+        id: 0,
+        proto: "int %s(void *dst, uint32_t dst__sz, uint64_t offset)",
+        args: &[ArgKind::Mem { access: Access::ReadWrite, nullable: false }, ArgKind::Size, ArgKind::Scalar],
+        ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ,
+        run: read_file,
+    },
+    Callable {
+        name: "bpf_fuse_set_error_out",
+        id: 0,
+        proto: "int %s(int error)",
+        args: &[ArgKind::Scalar],
+        ret: RetKind::Scalar,
+        effects: Effects::OUTPUT,
+        run: set_error_out,
+    },
+    Callable {
         name: "bpf_dynptr_from_fuse_buffer_ro",
         id: 0,
         proto: "int %s(const struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit)",
@@ -182,6 +204,27 @@ fn get_rw_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let window = call.buffer(0)?.write(size, copy);
     call.set_dynptr(1, window.and_then(Dynptr::new))?;
     Ok(0)
+}
+
+/// Most bytes one call reads from a file.
+const READ_FILE: usize = 4096;
+
+fn read_file(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (to, offset) = (call.required(0)?, call.scalar(2));
+    let mut bytes = [0; READ_FILE];
+    let part = bytes.get_mut(..to.len().min(READ_FILE)).unwrap_or_default();
+    call.charge(part.len() as u64 / 8);
+    let read = call.host().read_file(offset, part);
+    // What is not read is zero.
+    let written = to.write(0, part);
+    debug_assert!(written, "it was lent to be written");
+    Ok(read.map_or(i64::from(-libc::EBADF).cast_unsigned(), |read| read as u64))
+}
+
+fn set_error_out(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let result = call.scalar(0) as i32;
+    let done = call.host().set_result(result);
+    Ok(if done { 0 } else { i64::from(-libc::EINVAL).cast_unsigned() })
 }
 
 fn return_len(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {

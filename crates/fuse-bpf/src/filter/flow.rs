@@ -1,8 +1,9 @@
 //! Which program runs when: the flow of the series (spec section 7), over a chain of program sets.
 //!
 //! Sets nest like stacked mounts: the first is outermost, so its prefilter runs first and its
-//! postfilter last, and it sees in `error_in` what the inner ones made of the result. What decides
-//! is [`decide`], a pure function.
+//! postfilter last, and it sees in `error_in` what the inner ones made of the result. A set that hands
+//! the operation to the daemon stands for everything further in: outer sets have their say on what the
+//! daemon answers. What decides is [`decide`], a pure function.
 
 use crate::abi::verdict;
 use crate::errno::Errno;
@@ -18,24 +19,34 @@ pub enum Step {
     Postfilter,
     /// Ask `default_filter`.
     Default,
+    /// The daemon does the operation.
+    User,
+    /// Ask the daemon as prefilter; its value counts.
+    UserPrefilter,
+    /// Go on, and ask the daemon as postfilter afterwards.
+    UserPostfilter,
     /// The operation fails.
     Fail(Errno),
 }
 
 /// Maps the value a filter returned to what follows.
 ///
-/// There is no daemon behind a mount yet, so a verdict that needs one fails as the series' `no_daemon`
-/// mount does: `ENOTCONN`. A value with bit 31 set is a negative errno; other unknown values mean
-/// there is nothing more to do.
+/// A value with bit 31 set is a negative errno. `ENOSYS` becomes `EOPNOTSUPP`: the kernel would take it for a
+/// property of the file system and never ask again, not even filters. Other unknown values mean there is nothing
+/// more to do.
 pub fn decide(stage: Stage, value: u32) -> Step {
     let signed = value as i32;
     if signed < 0 {
-        return Step::Fail(Errno::new(signed.checked_neg().unwrap_or(0)));
+        return Step::Fail(match Errno::new(signed.checked_neg().unwrap_or(0)) {
+            Errno::ENOSYS => Errno::EOPNOTSUPP,
+            error => error,
+        });
     }
     match (value, stage) {
         (verdict::POSTFILTER, Stage::Pre) => Step::Postfilter,
-        (verdict::USER | verdict::USER_PREFILTER, Stage::Pre) => Step::Fail(Errno::ENOTCONN),
-        (verdict::USER_POSTFILTER, _) => Step::Fail(Errno::ENOTCONN),
+        (verdict::USER, Stage::Pre) => Step::User,
+        (verdict::USER_PREFILTER, Stage::Pre) => Step::UserPrefilter,
+        (verdict::USER_POSTFILTER, _) => Step::UserPostfilter,
         (verdict::CALL_DEFAULT, _) => Step::Default,
         _ => Step::Continue,
     }
@@ -46,10 +57,26 @@ pub trait Stages {
     /// The value set number `set` returns in this stage, or the error the operation fails with when its
     /// program faults. A missing program is `default_filter`'s business.
     fn ask(&mut self, set: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno>;
+    /// The value the daemon returns in this stage, asked on behalf of set number `set`.
+    fn ask_daemon(&mut self, set: usize, stage: Stage) -> Result<u32, Errno>;
     /// The operation proper, between the stages.
     fn backing(&mut self) -> Result<(), Errno>;
-    /// Tells later filters of the error so far.
-    fn set_error(&mut self, error: Errno);
+    /// The operation done by the daemon in place of [`Stages::backing`], with the arguments as they were sent; `judged`
+    /// when a set will have its say on what it answers.
+    fn daemon(&mut self, judged: bool) -> Result<(), Errno>;
+    /// Set number `set` has had its say after the operation, and did not let it fail: what it ended with, now that what
+    /// was attached to the results is known.
+    fn settle(&mut self, set: usize, result: Result<(), Errno>) -> Result<(), Errno>;
+    /// Tells later filters of the result so far.
+    fn set_result(&mut self, result: Result<(), Errno>);
+}
+
+/// Who is asked after the operation on behalf of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Nobody,
+    Postfilter,
+    Daemon,
 }
 
 /// Runs a call through `sets` program sets.
@@ -57,37 +84,61 @@ pub trait Stages {
 /// A failing prefilter skips the inner sets and the backing operation; a postfilter may turn success
 /// into an error or one error into another, never an error into success (facts F1, F2).
 pub fn run(sets: usize, call: &mut impl Stages) -> Result<(), Errno> {
-    let mut wants_post = [0u64; MAX_SETS / 64];
-    let mut entered = 0;
-    let mut result = Ok(());
-    for set in 0..sets {
-        match ask(call, set, Stage::Pre) {
+    let mut after = [After::Nobody; MAX_SETS];
+    let mut inner = None;
+    for set in 0..sets.min(MAX_SETS) {
+        match before(call, set) {
             Step::Fail(error) => {
-                result = Err(error);
+                inner = Some(Err(error));
                 break;
             }
-            Step::Postfilter => wants_post[set / 64] |= 1 << (set % 64),
-            Step::Continue | Step::Default => {}
+            Step::User => {
+                inner = Some(call.daemon(after.iter().any(|asked| *asked != After::Nobody)));
+                break;
+            }
+            Step::Postfilter => after[set] = After::Postfilter,
+            Step::UserPostfilter => after[set] = After::Daemon,
+            Step::Continue | Step::Default | Step::UserPrefilter => {}
         }
-        entered = set + 1;
     }
-    if result.is_ok() {
-        result = call.backing();
-    }
-    if let Err(error) = result {
-        call.set_error(error);
-    }
-    for set in (0..entered).rev().filter(|set| wants_post[set / 64] & (1 << (set % 64)) != 0) {
-        if let Step::Fail(error) = ask(call, set, Stage::Post) {
-            result = Err(error);
-            call.set_error(error);
-        }
+    let mut result = inner.unwrap_or_else(|| call.backing());
+    call.set_result(result);
+    for (set, asked) in after.iter().enumerate().rev().filter(|(_, asked)| **asked != After::Nobody) {
+        result = behind(call, set, *asked, result);
+        call.set_result(result);
     }
     result
 }
 
 /// Most program sets in one chain.
 pub const MAX_SETS: usize = 64;
+
+/// Asks one set before the operation, and the daemon if that is what it says.
+fn before(call: &mut impl Stages, set: usize) -> Step {
+    match ask(call, set, Stage::Pre) {
+        Step::UserPrefilter => match call.ask_daemon(set, Stage::Pre) {
+            Ok(value) => decide(Stage::Pre, value),
+            Err(error) => Step::Fail(error),
+        },
+        step => step,
+    }
+}
+
+/// Asks who is to be asked after the operation on behalf of one set, and gives what it ends with.
+fn behind(call: &mut impl Stages, set: usize, asked: After, result: Result<(), Errno>) -> Result<(), Errno> {
+    let step = match asked {
+        After::Postfilter => ask(call, set, Stage::Post),
+        After::Daemon | After::Nobody => Step::UserPostfilter,
+    };
+    let step = match step {
+        Step::UserPostfilter => decide(Stage::Post, call.ask_daemon(set, Stage::Post)?),
+        step => step,
+    };
+    match step {
+        Step::Fail(error) => Err(error),
+        _ => call.settle(set, result),
+    }
+}
 
 /// Asks one set, then its `default_filter` if that is what it says.
 fn ask(call: &mut impl Stages, set: usize, stage: Stage) -> Step {
@@ -116,6 +167,9 @@ mod tests {
         post: Vec<Option<u32>>,
         default: Option<u32>,
         backing: Option<Errno>,
+        /// What the daemon says as prefilter and as postfilter, and of the operation.
+        daemon: [Option<u32>; 2],
+        user: Option<Errno>,
         log: Vec<String>,
         error: Option<Errno>,
     }
@@ -132,12 +186,23 @@ mod tests {
             }
             Ok(value)
         }
+        fn ask_daemon(&mut self, set: usize, stage: Stage) -> Result<u32, Errno> {
+            self.log.push(format!("daemon{set}{stage:?}"));
+            self.daemon[stage as usize].ok_or(Errno::ENOTCONN)
+        }
         fn backing(&mut self) -> Result<(), Errno> {
             self.log.push("backing".into());
             self.backing.map_or(Ok(()), Err)
         }
-        fn set_error(&mut self, error: Errno) {
-            self.error = Some(error);
+        fn daemon(&mut self, judged: bool) -> Result<(), Errno> {
+            self.log.push(if judged { "judged daemon" } else { "daemon" }.into());
+            self.user.map_or(Ok(()), Err)
+        }
+        fn settle(&mut self, _: usize, result: Result<(), Errno>) -> Result<(), Errno> {
+            result
+        }
+        fn set_result(&mut self, result: Result<(), Errno>) {
+            self.error = result.err();
         }
     }
 
@@ -201,13 +266,95 @@ mod tests {
         assert_eq!(decide(Pre, 0), Step::Continue);
         assert_eq!(decide(Pre, 3), Step::Postfilter);
         assert_eq!(decide(Post, 3), Step::Continue);
-        assert_eq!(decide(Pre, 1), Step::Fail(Errno::ENOTCONN));
-        assert_eq!(decide(Pre, 2), Step::Fail(Errno::ENOTCONN));
+        assert_eq!(decide(Pre, 1), Step::User);
+        assert_eq!(decide(Pre, 2), Step::UserPrefilter);
+        assert_eq!(decide(Pre, 4), Step::UserPostfilter);
         assert_eq!(decide(Post, 1), Step::Continue);
-        assert_eq!(decide(Post, 4), Step::Fail(Errno::ENOTCONN));
+        assert_eq!(decide(Post, 2), Step::Continue);
+        assert_eq!(decide(Post, 4), Step::UserPostfilter);
         assert_eq!(decide(Pre, 5), Step::Default);
         assert_eq!(decide(Pre, 77), Step::Continue);
         assert_eq!(decide(Pre, ENOENT), Step::Fail(Errno::ENOENT));
         assert_eq!(decide(Pre, 0x8000_0000), Step::Fail(Errno::EIO));
+    }
+
+    #[test]
+    fn the_kernel_is_never_told_that_an_operation_does_not_exist() {
+        let enosys = -(libc::ENOSYS) as u32;
+        assert_eq!(decide(Stage::Pre, enosys), Step::Fail(Errno::EOPNOTSUPP));
+        assert_eq!(decide(Stage::Post, enosys), Step::Fail(Errno::EOPNOTSUPP));
+    }
+
+    #[test]
+    fn the_daemon_stands_for_what_is_further_in_and_outer_sets_judge_its_answer() {
+        let mut s = Script {
+            pre: vec![post(), Some(verdict::USER), post()],
+            post: vec![Some(ENOENT), Some(0), Some(0)],
+            ..Default::default()
+        };
+        assert_eq!(run(3, &mut s), Err(Errno::ENOENT));
+        assert_eq!(s.log, ["Pre0", "Pre1", "judged daemon", "Post0"]);
+        s = Script { pre: vec![Some(verdict::USER)], user: Some(Errno::EIO), ..Default::default() };
+        assert_eq!(run(1, &mut s), Err(Errno::EIO));
+        assert_eq!(s.log, ["Pre0", "daemon"]);
+    }
+
+    #[test]
+    fn a_daemons_prefilter_says_what_follows() {
+        let ask = |value: Option<u32>| {
+            let mut s = Script {
+                pre: vec![Some(verdict::USER_PREFILTER)],
+                post: vec![Some(0)],
+                daemon: [value, Some(0)],
+                ..Default::default()
+            };
+            (run(1, &mut s), s.log)
+        };
+        let (ok, log) = ask(Some(verdict::CONTINUE));
+        assert_eq!((ok, &log[..]), (Ok(()), &["Pre0", "daemon0Pre", "backing"].map(String::from)[..]));
+        assert_eq!(ask(Some(verdict::POSTFILTER)).1, ["Pre0", "daemon0Pre", "backing", "Post0"]);
+        assert_eq!(ask(Some(verdict::USER_POSTFILTER)).1, ["Pre0", "daemon0Pre", "backing", "daemon0Post"]);
+        assert_eq!(ask(Some(verdict::USER)).1, ["Pre0", "daemon0Pre", "daemon"]);
+        // It cannot ask itself again.
+        assert_eq!(ask(Some(verdict::USER_PREFILTER)).1, ["Pre0", "daemon0Pre", "backing"]);
+        assert_eq!(
+            ask(Some(ENOENT)),
+            (Err(Errno::ENOENT), ["Pre0", "daemon0Pre"].map(String::from).to_vec())
+        );
+        assert_eq!(ask(None).0, Err(Errno::ENOTCONN));
+    }
+
+    #[test]
+    fn a_daemon_may_filter_afterwards() {
+        // Asked for before the operation, the set's own postfilter is not asked (F5).
+        let mut s = Script {
+            pre: vec![Some(verdict::USER_POSTFILTER)],
+            post: vec![Some(0)],
+            daemon: [None, Some(ENOENT)],
+            ..Default::default()
+        };
+        assert_eq!(run(1, &mut s), Err(Errno::ENOENT));
+        assert_eq!(s.log, ["Pre0", "backing", "daemon0Post"]);
+        s = Script {
+            pre: vec![post()],
+            post: vec![Some(verdict::USER_POSTFILTER)],
+            daemon: [None, Some(0)],
+            backing: Some(Errno::EACCES),
+            ..Default::default()
+        };
+        assert_eq!(run(1, &mut s), Err(Errno::EACCES));
+        assert_eq!(s.log, ["Pre0", "backing", "Post0", "daemon0Post"]);
+    }
+
+    #[test]
+    fn a_postfilter_that_fails_does_not_ask_the_daemon() {
+        let mut s = Script {
+            pre: vec![post()],
+            post: vec![Some(ENOENT)],
+            daemon: [None, Some(0)],
+            ..Default::default()
+        };
+        assert_eq!(run(1, &mut s), Err(Errno::ENOENT));
+        assert_eq!(s.log, ["Pre0", "backing", "Post0"]);
     }
 }

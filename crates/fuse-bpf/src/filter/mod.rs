@@ -1,14 +1,17 @@
 //! Filters: program sets, the chains they form, and how a call is run through one.
 //!
-//! [`proof`] lets in, [`runnable`] is what runs, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`contract`] tells the machine what
+//! [`proof`] lets in, [`runnable`] is what runs, [`flow`] decides, [`buffer`] holds the variable-length arguments, [`entry`] reads what is attached to entries,
+//! [`contract`] tells the machine what
 //! `struct fuse_ops` is, [`types`] where its fields are, [`trace`] carries what filters print. Nothing here does I/O on the backing
 //! directory. No program runs that was not proved for its place.
 
 pub mod buffer;
 pub mod contract;
+pub mod entry;
 pub mod family;
 pub mod flow;
 pub mod header;
+pub mod machines;
 pub mod proof;
 pub mod runnable;
 pub mod trace;
@@ -121,6 +124,12 @@ pub enum FilterError {
     Duplicate {
         /// The object.
         object: String,
+        /// The name.
+        name: String,
+    },
+    /// Another set is registered under the name.
+    #[error("a program set called `{name}` is registered already; give one of them another `.name`")]
+    Registered {
         /// The name.
         name: String,
     },
@@ -338,6 +347,14 @@ impl FilterSet {
         self.get().faults.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether the set's postfilter of an operation looks at a buffer.
+    fn looks_at_buffers(&self, filter: &Filter) -> bool {
+        self.placed(filter, Stage::Post).is_some_and(|placed| {
+            let uses = placed.program.proof().uses();
+            !uses.buffers_read.is_empty() || !uses.buffers_written.is_empty()
+        })
+    }
+
     /// Whether the set has something to say of an operation.
     fn asks(&self, filter: Option<&'static Filter>) -> bool {
         let says = |placed: &Placed| placed.verdict != Some(verdict::CONTINUE);
@@ -357,6 +374,39 @@ impl FilterSet {
     }
 }
 
+/// Program sets by name: what a daemon, or a set of another object, may attach to an entry (spec section 6).
+#[derive(Debug, Default, Clone)]
+pub struct Registry {
+    sets: BTreeMap<String, FilterSet>,
+}
+
+impl Registry {
+    /// Registers a set under its name. The same set twice is once.
+    ///
+    /// # Errors
+    ///
+    /// [`FilterError::Registered`] when another set has the name.
+    pub fn register(&mut self, set: &FilterSet) -> Result<(), FilterError> {
+        match self.sets.get(set.name()) {
+            Some(known) if known != set => Err(FilterError::Registered { name: set.name().to_owned() }),
+            _ => {
+                self.sets.insert(set.name().to_owned(), set.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a name back. Inodes that have the set keep it.
+    pub fn unregister(&mut self, name: &str) -> Option<FilterSet> {
+        self.sets.remove(name)
+    }
+
+    /// The set of this name.
+    pub fn get(&self, name: &str) -> Option<FilterSet> {
+        self.sets.get(name).cloned()
+    }
+}
+
 impl PartialEq for FilterSet {
     fn eq(&self, other: &FilterSet) -> bool {
         Arc::ptr_eq(&self.object, &other.object) && self.index == other.index
@@ -372,6 +422,8 @@ pub struct Chain {
     /// For each row of [`FILTERS`], whether any set has something to say; last, whether any has a
     /// `default_filter`.
     asked: Vec<bool>,
+    /// The same for postfilters that look at a buffer.
+    looked_at: Vec<bool>,
 }
 
 impl Chain {
@@ -386,7 +438,8 @@ impl Chain {
         }
         let mut asked: Vec<bool> = FILTERS.iter().map(|f| sets.iter().any(|s| s.asks(Some(f)))).collect();
         asked.push(sets.iter().any(|s| s.asks(None)));
-        Ok(Chain { sets, asked })
+        let looked_at = FILTERS.iter().map(|f| sets.iter().any(|s| s.looks_at_buffers(f))).collect();
+        Ok(Chain { sets, asked, looked_at })
     }
 
     /// The sets, outermost first.
@@ -402,5 +455,11 @@ impl Chain {
             None => Some(FILTERS.len()),
         };
         row.and_then(|row| self.asked.get(row)).copied().unwrap_or(false)
+    }
+
+    /// Whether any postfilter of this operation looks at a buffer: where none does, data is not put into one.
+    pub fn sees_data(&self, filter: &'static Filter) -> bool {
+        let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter));
+        row.and_then(|row| self.looked_at.get(row)).copied().unwrap_or(false)
     }
 }

@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 use super::file::reply_open;
 use super::{Server, operation};
 use crate::abi::*;
-use crate::call::Call;
+use crate::call::{Call, Opened};
 use crate::errno::Errno;
 use crate::ops::{self, READDIR_PAGE};
 
@@ -22,7 +22,7 @@ operation!(
     /// FUSE_OPENDIR.
     opendir,
     |server, call| {
-        call.opened = Some(server.backing.open_dir(&call.node)?);
+        call.opened = Some(Opened::Backed(server.backing.open_dir(&call.node)?));
         Ok(())
     },
     |server, call| {

@@ -4,7 +4,8 @@ use super::names::reply_entry;
 use super::{Server, operation};
 use crate::abi::flags::fopen;
 use crate::abi::*;
-use crate::call::Call;
+use crate::call::{Call, Opened};
+use crate::daemon::Handles;
 use crate::errno::Errno;
 use crate::filter::Chain;
 use crate::ops;
@@ -13,7 +14,8 @@ operation!(
     /// FUSE_OPEN.
     open,
     |server, call| {
-        call.opened = Some(server.backing.open_file(&call.node, call.input::<fuse_open_in>().flags)?);
+        let file = server.backing.open_file(&call.node, call.input::<fuse_open_in>().flags)?;
+        call.opened = Some(Opened::Backed(file));
         Ok(())
     },
     |server, call| {
@@ -31,7 +33,7 @@ operation!(
         let name = call.string(0)?;
         let (entry, file) = server.backing.create(&call.node, name, sent.mode, sent.umask, sent.flags)?;
         call.entry = Some(entry);
-        call.opened = Some(file);
+        call.opened = Some(Opened::Backed(file));
         Ok(())
     },
     |server, call| reply_created(server, call)
@@ -44,7 +46,7 @@ operation!(
         let sent: fuse_create_in = call.input();
         let (entry, file) = server.backing.tmpfile(&call.node, sent.mode, sent.umask, sent.flags)?;
         call.entry = Some(entry);
-        call.opened = Some(file);
+        call.opened = Some(Opened::Backed(file));
         Ok(())
     },
     |server, call| reply_created(server, call)
@@ -64,9 +66,16 @@ pub(super) fn reply_open(
     filter_fh: u64,
     open_flags: u32,
 ) -> Result<(), Errno> {
-    let file = call.opened.as_ref().ok_or(Errno::EIO)?;
-    file.set_filter_fh(filter_fh);
-    let fh = server.backing.register(std::sync::Arc::clone(file));
+    let (fh, open_flags) = match call.opened.as_ref().ok_or(Errno::EIO)? {
+        Opened::Backed(file) => {
+            file.set_filter_fh(filter_fh);
+            (server.backing.register(std::sync::Arc::clone(file)), open_flags)
+        }
+        Opened::Daemon(file) => {
+            let handles = server.handles();
+            (handles.register(std::sync::Arc::clone(file)), open_flags | file.open_flags())
+        }
+    };
     call.fh = Some(fh);
     call.reply(&fuse_open_out { fh, open_flags, padding: 0 });
     Ok(())
@@ -87,12 +96,11 @@ operation!(
         let file = std::sync::Arc::clone(call.file()?);
         let size = (seen.size.min(sent.size) as usize).min(call.data.len());
         let read = server.backing.read(&file, seen.offset, &mut call.data[..size])?;
-        call.data_len = read;
-        call.set_out(0, &fuse_read_iter_out { ret: read as u64 });
-        Ok(())
+        call.show_data(read)
     },
     |_, call| {
         let out: fuse_read_iter_out = call.out(0);
+        call.take_data()?;
         call.data_len = call.data_len.min(usize::try_from(out.ret).unwrap_or(usize::MAX));
         Ok(())
     }
@@ -103,8 +111,9 @@ operation!(
     write,
     |server, call| {
         let (sent, seen): (fuse_write_in, fuse_write_in) = (call.sent(), call.input());
-        let size = seen.size.min(sent.size) as usize;
-        let data = call.request.payload.get(..size).ok_or(Errno::EINVAL)?;
+        let data = call.payload();
+        let size = (seen.size.min(sent.size) as usize).min(data.len());
+        let data = data.get(..size).ok_or(Errno::EINVAL)?;
         let file = call.file()?;
         // What comes from the page cache has its place, and the handle is a guess.
         let append = sent.flags & libc::O_APPEND.cast_unsigned() != 0 && sent.write_flags & flags::WRITE_CACHE == 0;
@@ -174,7 +183,16 @@ operation!(
     copy_file_range,
     |server, call| {
         let (sent, seen): (fuse_copy_file_range_in, fuse_copy_file_range_in) = (call.sent(), call.input());
+        if Handles::has(sent.fh_out) {
+            return Err(Errno::EXDEV);
+        }
         let to = server.backing.file(sent.fh_out)?;
+        // Copied below, data would get past those who filter it when it is read or written: the kernel then reads and
+        // writes it.
+        let written = server.chain_of(to.node());
+        if !server.is_v4() && (call.chain.asks(Some(&ops::READ_ITER)) || written.asks(Some(&ops::WRITE_ITER))) {
+            return Err(Errno::EOPNOTSUPP);
+        }
         let len = seen.len.min(u64::from(u32::MAX));
         let copied =
             server.backing.copy_file_range(call.file()?, seen.off_in, &to, seen.off_out, len, seen.flags)?;

@@ -6,21 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bumpalo::Bump;
-use fuse_bpf_vm::interp::Worker as Machine;
 use fuse_bpf_vm::maps::MapKind;
 
 use super::dir::may_carry_entries;
-use super::{Finish, Run};
+use super::promised::Promised;
 use crate::abi::*;
 use crate::backing::{ActAs, Backing, Caller, Entry, LockWait, Node};
-use crate::call::Call;
+use crate::call::{Call, Compat, Executor, Opened, Tables};
 use crate::control::Controls;
+use crate::daemon::{ALWAYS_READY, Handles, Link};
 use crate::errno::Errno;
+use crate::filter::entry::Action;
+use crate::filter::machines::{Lease, Slots};
 use crate::filter::trace::Trace;
-use crate::filter::{Chain, FilterError, FilterSet};
+use crate::filter::{Chain, FilterError, FilterSet, Registry, Stage};
 use crate::ops::{self, Serve};
 use crate::request::{DecodeError, Decoded, decode};
-use crate::session::Handler;
+use crate::session::{Handler, Kernel};
 use crate::transport::{Delivery, Negotiated, Reply, Request};
 
 /// Pages of a directory one request may read because a filter dropped all their records.
@@ -41,6 +43,14 @@ pub struct ServerConfig {
     pub timeout: Duration,
     /// Longest reply, in bytes.
     pub max_reply: usize,
+    /// How many programs may run at once: no more than the slots the filters were loaded for. 0 counts as 1.
+    pub slots: usize,
+    /// The program sets that are found by name, beside those of the object of the set that names one.
+    pub registry: Registry,
+    /// Whether filters can do what the series does not let them.
+    pub compat: Compat,
+    /// The daemon beside the directory.
+    pub daemon: Option<Link>,
 }
 
 /// Serves one backing directory through filters.
@@ -48,6 +58,15 @@ pub struct ServerConfig {
 pub struct Server {
     pub(super) backing: Arc<Backing>,
     chain: Arc<Chain>,
+    /// Of inodes with nothing below: filters are around operations on the backing directory.
+    unfiltered: Arc<Chain>,
+    registry: Registry,
+    slots: Arc<Slots>,
+    compat: Compat,
+    daemon: Option<Link>,
+    promised: Promised,
+    /// The files of a daemon that is not there.
+    no_handles: Handles,
     timeout: Duration,
     max_reply: usize,
     trace: Trace,
@@ -57,7 +76,7 @@ pub struct Server {
 /// What one thread of a [`Server`] owns.
 #[derive(Debug)]
 pub struct Worker {
-    machine: Machine,
+    machine: Lease,
     arena: Bump,
     data: Box<[u8]>,
 }
@@ -74,6 +93,13 @@ impl Server {
         Ok(Server {
             backing,
             chain,
+            unfiltered: Arc::default(),
+            registry: config.registry,
+            slots: Arc::new(Slots::new(config.slots)),
+            compat: config.compat,
+            daemon: config.daemon,
+            promised: Promised::default(),
+            no_handles: Handles::default(),
             timeout: config.timeout,
             max_reply: config.max_reply.max(64 * 1024),
             trace: Trace::default(),
@@ -91,7 +117,57 @@ impl Server {
         self.chain.sets()
     }
 
-    fn chain_of(&self, node: &Node) -> Arc<Chain> {
+    /// The files the daemon opened.
+    pub(super) fn handles(&self) -> &Handles {
+        self.daemon.as_ref().map_or(&self.no_handles, Link::handles)
+    }
+
+    /// The daemon beside the directory.
+    pub fn daemon(&self) -> Option<&Link> {
+        self.daemon.as_ref()
+    }
+
+    /// Remembers what filters attached to the name of a lookup.
+    fn promise(&self, call: &Call<'_>) {
+        if let Ok(name) = call.string(0) {
+            self.promised.note(call.node.nodeid(), name.to_bytes(), call.entry_chain.as_ref());
+        }
+    }
+
+    /// The program sets of what a call made: those its name was promised.
+    pub(super) fn sets_of_made(&self, call: &Call<'_>) -> Option<Vec<FilterSet>> {
+        let made = matches!(call.op.name, "CREATE" | "MKNOD" | "MKDIR" | "SYMLINK") && call.is_filtered();
+        let name = made.then(|| call.string(0).ok()).flatten()?;
+        self.promised.take(call.node.nodeid(), name.to_bytes())
+    }
+
+    /// An inode has another name: it gets what the name was promised.
+    pub(super) fn moved(&self, node: &Node, to: &Node, name: &std::ffi::CStr) {
+        let promised = self.promised.take(to.nodeid(), name.to_bytes());
+        if let Some(Ok(chain)) = promised.map(Chain::new) {
+            node.set_attachment(Arc::new(chain));
+        }
+    }
+
+    /// The program sets of what the daemon put into a directory of its own: those of the mount, and inside of them the one it
+    /// names.
+    pub(super) fn sets_of_adopted(&self, call: &Call<'_>) -> Result<Option<Vec<FilterSet>>, Errno> {
+        let mut sets = self.chain.sets().to_vec();
+        if let Action::Set(name) = &call.entry_sets {
+            sets.push(self.registry.get(name).ok_or(Errno::EINVAL)?);
+        }
+        Ok(Some(sets))
+    }
+
+    /// Whether filters are held to what the series lets them.
+    pub(super) fn is_v4(&self) -> bool {
+        self.compat == Compat::V4
+    }
+
+    pub(super) fn chain_of(&self, node: &Node) -> Arc<Chain> {
+        if node.is_lent() {
+            return Arc::clone(&self.unfiltered);
+        }
         node.attachment::<Chain>().unwrap_or_else(|| Arc::clone(&self.chain))
     }
 
@@ -103,6 +179,9 @@ impl Server {
         wanted: Option<Vec<FilterSet>>,
         node: &Node,
     ) -> Result<Arc<Chain>, Errno> {
+        if node.is_lent() {
+            return Ok(Arc::clone(&self.unfiltered));
+        }
         let wanted = match wanted {
             Some(sets) => Some(Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?)),
             None => None,
@@ -136,11 +215,19 @@ impl Server {
 
     /// The reply that names an entry found through `parent`.
     pub(super) fn entry_out(&self, entry: &Entry, parent: &Chain, chain: &Chain) -> fuse_entry_out {
-        let (entry_valid, entry_valid_nsec) = self.valid(parent.asks(Some(&ops::LOOKUP)));
-        let (attr_valid, attr_valid_nsec) = self.attr_valid(chain);
+        let filtered = parent.asks(Some(&ops::LOOKUP));
+        let (entry_valid, entry_valid_nsec) = match entry.valid {
+            Some(valid) if !filtered => valid.entry,
+            _ => self.valid(filtered),
+        };
+        let (attr_valid, attr_valid_nsec) = match entry.valid {
+            Some(valid) if entry.node.is_lent() => valid.attr,
+            _ => self.attr_valid(chain),
+        };
         fuse_entry_out {
             nodeid: entry.node.nodeid(),
-            generation: entry.generation,
+            // Tells apart inodes with the same nodeid over time; nodeids are never used twice.
+            generation: 0,
             entry_valid,
             entry_valid_nsec,
             attr_valid,
@@ -253,31 +340,39 @@ impl Server {
                     self.interrupt(interrupt.unique);
                 }
                 reply.none();
+                if let Some(daemon) = &self.daemon {
+                    daemon.tell(*header, request.input);
+                }
             }
-            "NOTIFY_REPLY" => reply.none(),
+            "NOTIFY_REPLY" => {
+                reply.none();
+                if let (Some(daemon), Ok(node)) = (&self.daemon, self.backing.node(header.nodeid)) {
+                    let header = fuse_in_header { nodeid: node.filter_nodeid(), ..*header };
+                    daemon.tell(header, request.payload);
+                }
+            }
             "DESTROY" => drop(reply.ok(&[], &[])),
             // A second INIT.
             _ => reply.error(Errno::EIO),
         }
     }
 
-    fn backed(
-        &self,
-        worker: &mut Worker,
-        header: fuse_in_header,
-        request: Decoded<'_>,
-        (run, finish, as_caller): (Run, Finish, bool),
-        reply: Reply,
-    ) {
+    /// An operation on an inode.
+    fn operation(&self, worker: &mut Worker, header: fuse_in_header, request: Decoded<'_>, reply: Reply) {
         worker.arena.reset();
         let Worker { machine, arena, data } = worker;
-        let call = Call::new(header, request, &self.backing, data, arena, |node| self.chain_of(node));
+        let caller = caller(&header, request.group);
+        let tables = Tables { backing: &self.backing, handles: self.handles(), compat: self.compat };
+        let call = Call::new(header, request, tables, data, arena, |node| self.chain_of(node));
         let mut call = match call {
             Ok(call) => call,
             Err(error) => return reply.error(error),
         };
-        let result =
-            self.rounds(&mut call, machine, &caller(&header, request.group), (run, finish, as_caller));
+        let result = self.rounds(&mut call, machine, &caller);
+        if self.daemon.is_some() {
+            // There may be more threads than machines.
+            machine.give_back();
+        }
         if let Err(error) = result {
             // What the call found, made or opened is given back when it is dropped.
             return reply.error(error);
@@ -291,30 +386,38 @@ impl Server {
             Delivery::Delivered => {
                 call.entry.take().into_iter().chain(call.entries.drain(..)).for_each(Entry::keep);
             }
-            Delivery::Gone => {
-                if let Some(fh) = call.fh {
-                    drop(self.backing.release(fh));
+            Delivery::Gone => self.unopen(&mut call),
+        }
+    }
+
+    /// Closes what a call opened and the kernel never heard of.
+    fn unopen(&self, call: &mut Call<'_>) {
+        let Some(fh) = call.fh else { return };
+        match &call.opened {
+            Some(Opened::Daemon(file)) => {
+                self.handles().release(fh);
+                if let Some(daemon) = &self.daemon {
+                    daemon.close(call, file);
                 }
             }
+            _ => drop(self.backing.release(fh)),
         }
     }
 
     /// Runs a call, again where a filter asks for the next page of a directory.
-    fn rounds<'r>(
-        &self,
-        call: &mut Call<'r>,
-        machine: &mut Machine,
-        caller: &Caller,
-        (run, finish, as_caller): (Run, Finish, bool),
-    ) -> Result<(), Errno> {
-        let mut backing = |call: &mut Call<'r>| {
-            let _caller = if as_caller { Some(self.backing.act_as(caller)?) } else { None };
-            run(self, call)
-        };
+    fn rounds(&self, call: &mut Call<'_>, machine: &mut Lease, caller: &Caller) -> Result<(), Errno> {
         for _ in 0..MAX_ROUNDS {
             call.again = false;
-            call.run(machine, &self.trace, &mut backing)?;
-            finish(self, call)?;
+            let result = call.run(machine, &self.trace, &mut Proper { server: self, caller });
+            if call.op.name == "LOOKUP" && call.is_filtered() {
+                self.promise(call);
+            }
+            result?;
+            if let Serve::Backed { finish, .. } = call.op.serve
+                && !call.answered
+            {
+                finish(self, call)?;
+            }
             if !call.again {
                 return Ok(());
             }
@@ -365,20 +468,74 @@ fn caller(header: &fuse_in_header, group: Option<u32>) -> Caller {
     Caller { uid: header.uid, gid: header.gid, pid: header.pid, group }
 }
 
+/// Who does the operation proper of a call: the backing directory, or the daemon.
+struct Proper<'s> {
+    server: &'s Server,
+    caller: &'s Caller,
+}
+
+impl Proper<'_> {
+    /// Whether the operation is the daemon's without any filter saying so: nothing is below its inode, or it is on a
+    /// file the daemon opened.
+    fn is_daemons(call: &Call<'_>) -> bool {
+        // Attributes are those of the inode; the file only says which one.
+        let by_inode = matches!(call.op.name, "GETATTR" | "SETATTR" | "STATX");
+        call.node.is_lent() || call.daemon_file.is_some() && !by_inode
+    }
+}
+
+impl<'r> Executor<'r> for Proper<'_> {
+    fn backing(&mut self, call: &mut Call<'r>) -> Result<(), Errno> {
+        if Proper::is_daemons(call) {
+            return self.daemon(call, call.is_filtered());
+        }
+        let server = self.server;
+        match call.op.serve {
+            Serve::Backed { run, as_caller, .. } => {
+                let _caller = if as_caller { Some(server.backing.act_as(self.caller)?) } else { None };
+                run(server, call)
+            }
+            // With a daemon beside the directory, the kernel must not take it that nobody has the operation.
+            Serve::Refused(..) if call.op.name == "POLL" => {
+                call.reply(&fuse_poll_out { revents: ALWAYS_READY, padding: 0 });
+                Ok(())
+            }
+            Serve::Refused(..) if call.op.name == "BMAP" => Err(Errno::EINVAL),
+            Serve::Refused(errno, _) => Err(errno),
+            Serve::Control => Err(Errno::EIO),
+        }
+    }
+
+    fn daemon(&mut self, call: &mut Call<'r>, judged: bool) -> Result<(), Errno> {
+        self.server.daemon.as_ref().ok_or(Errno::ENOTCONN)?.forward(call, judged)
+    }
+
+    fn daemon_filter(&mut self, call: &mut Call<'r>, stage: Stage) -> Result<u32, Errno> {
+        self.server.daemon.as_ref().ok_or(Errno::ENOTCONN)?.filter(call, stage)
+    }
+
+    fn set_named(&self, name: &str) -> Option<FilterSet> {
+        self.server.registry.get(name)
+    }
+}
+
 impl Handler for Server {
     type Worker = Worker;
 
-    fn worker(&self, slot: usize) -> Worker {
+    fn worker(&self, _: usize) -> Worker {
         self.backing.prepare_thread();
         Worker {
-            machine: Machine::new(slot),
+            machine: Lease::new(Arc::clone(&self.slots)),
             arena: Bump::new(),
             data: vec![0; self.max_reply].into_boxed_slice(),
         }
     }
 
-    fn init(&self, negotiated: &Negotiated) {
+    fn init(&self, negotiated: &Negotiated, kernel: Kernel) {
         tracing::info!("{negotiated}");
+        if let Some(daemon) = &self.daemon {
+            daemon.mounted(kernel);
+        }
     }
 
     fn handle(&self, worker: &mut Worker, request: Request<'_>, reply: Reply) {
@@ -395,14 +552,19 @@ impl Handler for Server {
         };
         match decoded.op.serve {
             Serve::Control => self.control(&request.header, &decoded, reply),
-            Serve::Refused(errno, _) => reply.error(errno),
-            Serve::Backed { run, finish, as_caller } => {
-                self.backed(worker, request.header, decoded, (run, finish, as_caller), reply);
+            // The kernel remembers what does not exist; a daemon may have it.
+            Serve::Refused(errno, _) if self.daemon.is_none() => reply.error(errno),
+            Serve::Refused(..) | Serve::Backed { .. } => {
+                self.operation(worker, request.header, decoded, reply);
             }
         }
     }
 
-    fn destroy(&self) {}
+    fn destroy(&self) {
+        if let Some(daemon) = &self.daemon {
+            daemon.unmounted();
+        }
+    }
 }
 
 impl Controls for Server {

@@ -101,6 +101,20 @@ impl Channel {
         }
     }
 
+    /// Tells the kernel something it did not ask for; `code` is one of `FUSE_NOTIFY_*`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` when the kernel does not know the inode or name, which is nothing to worry about.
+    pub fn notify(&self, code: i32, parts: &[&[u8]]) -> rustix::io::Result<()> {
+        let size = size_of::<fuse_out_header>() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let header = fuse_out_header { len: u32::try_from(size).unwrap_or(0), error: code, unique: 0 };
+        let header = IoSlice::new(header.as_bytes());
+        let parts: Vec<IoSlice<'_>> =
+            std::iter::once(header).chain(parts.iter().map(|part| IoSlice::new(part))).collect();
+        rustix::io::retry_on_intr(|| rustix::io::writev(&*self.fd, &parts)).map(drop)
+    }
+
     /// The reply to a request read from this channel.
     pub fn reply(&self, header: &fuse_in_header) -> Reply {
         Reply { channel: self.clone(), unique: header.unique, opcode: header.opcode, open: true }

@@ -1,0 +1,587 @@
+//! The acceptance cases of the series (spec section 13.2), on real mounts. Each test names its number there. The daemon is played
+//! by the test; programs are those of `bpf/tests/series.bpf.c`, which are built against a header with the series' layouts.
+//! Case 25, shared mappings, is among the cases of every operation (`crates/cli/tests/ops/data.rs`).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "skipped tests say why")]
+
+mod mock;
+
+use std::fs;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use fuse_bpf::Errno;
+use fuse_bpf::abi::{
+    dirent_size, entry, fuse_attr_out, fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in,
+    fuse_read_out,
+};
+use fuse_bpf::filter::Registry;
+use mock::*;
+
+const LOOKUP: u32 = 1;
+const GETATTR: u32 = 3;
+const OPEN: u32 = 14;
+const READ: u32 = 15;
+const FLUSH: u32 = 25;
+const OPENDIR: u32 = 27;
+const READDIR: u32 = 28;
+const CREATE: u32 = 35;
+const READDIRPLUS: u32 = 44;
+
+macro_rules! cases {
+    ($($(#[$doc:meta])* fn $name:ident() $body:block)*) => {
+        $($(#[$doc])* #[test] fn $name() { if can_mount() $body })*
+    };
+}
+
+/// A directory record.
+fn record(ino: u64, off: u64, name: &str) -> Vec<u8> {
+    let header = fuse_dirent { ino, off, namelen: name.len() as u32, r#type: 8 };
+    let mut bytes = [zerocopy::IntoBytes::as_bytes(&header), name.as_bytes()].concat();
+    bytes.resize(dirent_size(name.len()), 0);
+    bytes
+}
+
+/// The records of a page: header and name.
+fn records(mut page: &[u8]) -> Vec<(fuse_dirent, String)> {
+    let mut all = Vec::new();
+    while page.len() >= 24 {
+        let record: fuse_dirent = at(page, 0);
+        let name = String::from_utf8(page[24..24 + record.namelen as usize].to_vec()).unwrap();
+        page = &page[dirent_size(name.len())..];
+        all.push((record, name));
+    }
+    all
+}
+
+cases! {
+    /// 1 basic_test: without anything below, the daemon serves as ever.
+    fn basic() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            LOOKUP if heard.body == b"test\0" => with(&entry_of(2, libc::S_IFREG | 0o777)),
+            OPEN => with(&fuse_open_out { fh: 1, ..Default::default() }),
+            READ => bytes("data"),
+            FLUSH => bytes(""),
+            GETATTR if heard.nodeid == 2 => with(&fuse_attr_out { attr: entry_of(2, libc::S_IFREG | 0o777).attr, ..Default::default() }),
+            18 => bytes(""),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::alone(Registry::default(), daemon);
+        assert_eq!(fs::read_to_string(fixture.mnt("test")).unwrap(), "data");
+        assert_eq!(at::<fuse_read_in>(&fixture.daemon.heard(READ)[0].body, 0).fh, 1);
+        assert_eq!(fixture.daemon.heard(OPEN)[0].nodeid, 2);
+        assert_eq!(fixture.daemon.heard(FLUSH).len(), 1);
+    }
+
+    /// 2 bpf_test_real, with the layouts of v4 and of v3.
+    fn real() {
+        for version in ["v4", "v3"] {
+            let set = object(version).set(Some("test_trace_ops")).unwrap();
+            let fixture = Fixture::over_source(Some(set), Mock::empty());
+            let text = "a text that is thirty-nine bytes long..";
+            assert_eq!(text.len(), 39);
+            fs::write(fixture.src("real"), text).unwrap();
+            assert_eq!(fs::read_to_string(fixture.mnt("real")).unwrap(), text);
+            assert!(fixture.traced("read"));
+        }
+    }
+
+    /// 3 bpf_test_partial: the daemon hears of the open afterwards and gives the handle; reads at 0 are its own.
+    fn partial() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            o if o == OPEN | POSTFILTER => with(&fuse_open_out { fh: 1, ..Default::default() }),
+            READ => bytes(pattern(2, 0)),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), daemon);
+        fs::write(fixture.src("partial"), [pattern(1, 0), pattern(1, 1)].concat()).unwrap();
+        let file = fs::File::open(fixture.mnt("partial")).unwrap();
+        let mut page = vec![0; 4096];
+        file.read_exact_at(&mut page, 0).unwrap();
+        assert!(page == pattern(2, 0), "the first page is the daemon's");
+        file.read_exact_at(&mut page, 4096).unwrap();
+        assert!(page == pattern(1, 1), "the second page is from below");
+        let post = &fixture.daemon.heard(OPEN | POSTFILTER)[0];
+        assert_eq!(post.nodeid, 6);
+        // in, out, and the record of the error so far.
+        assert_eq!(post.body.len(), 8 + 16 + 16);
+        let words: Vec<u32> = post.body[24..].chunks(4).map(|w| u32::from_ne_bytes(w.try_into().unwrap())).collect();
+        assert_eq!(words, [16, 33, 0, 0]);
+        let read = &fixture.daemon.heard(READ)[0];
+        assert_eq!(at::<fuse_read_in>(&read.body, 0).fh, 1);
+    }
+
+    /// 4 attrs.
+    fn attrs() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        fs::write(fixture.src("partial"), "").unwrap();
+        let path = fixture.mnt("partial");
+        for mode in [0o111, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
+        }
+        std::os::unix::fs::chown(&path, Some(5), Some(6)).unwrap();
+        let meta = fs::metadata(&path).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (5, 6));
+    }
+
+    /// 5 readdir: the daemon adds a record, and hears of the end of the directory.
+    fn readdir() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            o if o == READDIR | POSTFILTER => {
+                let out: fuse_read_out = at(&heard.body, 40);
+                let mut page = heard.body[56..heard.body.len() - 16].to_vec();
+                if !page.is_empty() {
+                    page.extend(record(100, 5, "fake"));
+                }
+                bytes([zerocopy::IntoBytes::as_bytes(&out), &page].concat())
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), daemon);
+        fs::write(fixture.src("real"), "").unwrap();
+        fs::write(fixture.src("partial"), "").unwrap();
+        let mut found = names(&fixture.mnt(""));
+        assert!(fixture.traced("opendir"));
+        found.sort();
+        assert_eq!(found, [".", "..", "fake", "partial", "real"]);
+        let pages: Vec<_> = fixture.daemon.heard(READDIR | POSTFILTER).iter().map(|h| records(&h.body[56..h.body.len() - 16]).len()).collect();
+        assert_eq!(pages, [4, 0]);
+    }
+
+    /// 6 creat: without anything below, the daemon makes files.
+    fn creat() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            LOOKUP if heard.body == b"show\0" => with(&entry_of(3, libc::S_IFDIR | 0o777)),
+            CREATE => {
+                let entry = entry_of(9, libc::S_IFREG | 0o777);
+                let open = fuse_open_out { fh: 3, ..Default::default() };
+                bytes([zerocopy::IntoBytes::as_bytes(&entry), zerocopy::IntoBytes::as_bytes(&open)].concat())
+            }
+            FLUSH | 18 => bytes(""),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::alone(Registry::default(), daemon);
+        drop(fs::File::create_new(fixture.mnt("show/file")).unwrap());
+        let create = &fixture.daemon.heard(CREATE)[0];
+        assert_eq!((create.nodeid, &create.body[16..]), (3, &b"file\0"[..]));
+        assert_eq!(fixture.daemon.heard(FLUSH).len(), 1);
+    }
+
+    /// 7 hidden_entries, with the hidden name tried as well.
+    fn hidden_entries() {
+        let fixture = Fixture::over_source(Some(set("test_hidden")), Mock::empty());
+        for dir in ["show", "hide"] {
+            fs::create_dir(fixture.src(dir)).unwrap();
+        }
+        let mut file = fs::File::create_new(fixture.mnt("show/file")).unwrap();
+        assert!(fixture.traced("Create"));
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 4096).unwrap();
+        file.write_all(b"1234").unwrap();
+        assert_eq!(fs::metadata(fixture.src("show/file")).unwrap().len(), 4096);
+        assert_eq!(errno(fs::metadata(fixture.mnt("hide"))), libc::ENOENT);
+        assert_eq!(errno(fs::read_dir(fixture.mnt("hide"))), libc::ENOENT);
+        assert_eq!(errno(fs::File::create_new(fixture.mnt("show/hide"))), libc::ENOENT);
+        assert!(!fixture.src("show/hide").exists());
+    }
+
+    /// 8 dir.
+    fn dir() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        fs::create_dir(fixture.mnt("dir")).unwrap();
+        assert!(fixture.traced("mkdir"));
+        assert!(fixture.src("dir").is_dir());
+        fs::remove_dir(fixture.mnt("dir")).unwrap();
+        assert!(!fixture.src("dir").exists());
+    }
+
+    /// 9 and 10 file, closed before and after it is removed.
+    fn file() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        for early in [true, false] {
+            let mut file = Some(fs::File::create_new(fixture.mnt("real")).unwrap());
+            assert!(fixture.traced("Create"));
+            assert!(fixture.src("real").exists());
+            if early {
+                file = None;
+            }
+            fs::remove_file(fixture.mnt("real")).unwrap();
+            assert!(fixture.traced("unlink"));
+            assert!(!fixture.src("real").exists());
+            drop(file);
+        }
+    }
+
+    /// 11 alter_errcode_bpf, made real: the directory appears behind the mount just after it was looked for in vain.
+    fn alter_errcode_bpf() {
+        let behind = Arc::new(OnceLock::<PathBuf>::new());
+        let dir = Arc::clone(&behind);
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            o if o == LOOKUP | POSTFILTER => {
+                fs::create_dir(dir.get().unwrap()).unwrap();
+                bytes("")
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("test_error")), daemon);
+        behind.set(fixture.src("doesnotexist")).unwrap();
+        fs::create_dir(fixture.mnt("dir")).unwrap();
+        assert!(fixture.src("dir").is_dir());
+        fs::remove_dir(fixture.mnt("dir")).unwrap();
+        assert_eq!(errno(fs::create_dir(fixture.mnt("doesnotexist"))), libc::EPERM);
+        assert_eq!(fixture.daemon.heard(LOOKUP | POSTFILTER).len(), 1);
+    }
+
+    /// 12 alter_errcode_userspace.
+    fn alter_errcode_userspace() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            o if o == LOOKUP | POSTFILTER => Err(Errno::ENOMEM),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("test_error")), daemon);
+        assert_eq!(errno(fs::remove_file(fixture.mnt("doesnotexist"))), libc::ENOMEM);
+        let heard = &fixture.daemon.heard(LOOKUP | POSTFILTER)[0];
+        assert_eq!(&heard.body[..13], b"doesnotexist\0");
+        let error = u32::from_ne_bytes(heard.body[heard.body.len() - 8..][..4].try_into().unwrap());
+        assert_eq!(error as i32, -libc::ENOENT);
+    }
+
+    /// 13 mknod.
+    fn mknod() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(rustix::fs::CWD, fixture.mnt("real"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(fixture.traced("mknod"));
+        assert!(fs::metadata(fixture.src("real")).unwrap().file_type().is_fifo());
+        fs::remove_file(fixture.mnt("real")).unwrap();
+        assert!(fixture.traced("unlink"));
+        assert!(!fixture.src("real").exists());
+    }
+
+    /// 14 largedir: every walk of a path asks again, 1002 times.
+    fn largedir() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            o if o == LOOKUP | PREFILTER => bytes(&b"show\0"[..]),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("trace_ops")), daemon);
+        fs::create_dir(fixture.mnt("show")).unwrap();
+        for i in 0..1000 {
+            drop(fs::File::create_new(fixture.mnt(&format!("show/{i}"))).unwrap());
+        }
+        let found = fs::read_dir(fixture.mnt("show")).unwrap().count();
+        assert_eq!(found, 1000);
+        let asked = fixture.daemon.heard(LOOKUP | PREFILTER);
+        assert!(asked.iter().all(|heard| heard.body == b"show\0"));
+        assert_eq!(asked.len(), 1002);
+    }
+
+    /// 15 link.
+    fn link() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        drop(fs::File::create_new(fixture.mnt("real")).unwrap());
+        fs::hard_link(fixture.mnt("real"), fixture.mnt("partial")).unwrap();
+        assert!(fixture.traced("link"));
+        assert_eq!(fs::metadata(fixture.src("partial")).unwrap().nlink(), 2);
+        for name in ["real", "partial"] {
+            fs::remove_file(fixture.mnt(name)).unwrap();
+            assert!(fixture.traced("unlink"));
+        }
+    }
+
+    /// 16 symlink.
+    fn symlink() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        fs::write(fixture.src("real"), "text").unwrap();
+        std::os::unix::fs::symlink(fixture.mnt("real"), fixture.mnt("partial")).unwrap();
+        assert!(fixture.traced("symlink"));
+        assert_eq!(fs::read_to_string(fixture.mnt("partial")).unwrap(), "text");
+        assert!(fixture.traced("readlink"));
+    }
+
+    /// 17 xattr.
+    fn xattr() {
+        use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        drop(fs::File::create_new(fixture.mnt("real")).unwrap());
+        let (path, name, value) = (fixture.mnt("real"), "user.xattr_test_name", b"this_is_a_test\0");
+        let mut buffer = [0u8; 256];
+        assert_eq!(getxattr(&path, name, &mut buffer).unwrap_err(), rustix::io::Errno::NODATA);
+        assert!(fixture.traced("getxattr"));
+        assert_eq!(listxattr(&path, &mut buffer).unwrap(), 0);
+        assert!(fixture.traced("listxattr"));
+        setxattr(&path, name, value, XattrFlags::CREATE).unwrap();
+        assert!(fixture.traced("setxattr"));
+        assert_eq!(listxattr(&path, &mut buffer).unwrap(), 21);
+        assert_eq!(&buffer[..21], b"user.xattr_test_name\0");
+        assert_eq!(getxattr(&path, name, &mut buffer).unwrap(), 15);
+        assert_eq!(&buffer[..15], value);
+        removexattr(&path, name).unwrap();
+        assert!(fixture.traced("removexattr"));
+        assert_eq!(getxattr(&path, name, &mut buffer).unwrap_err(), rustix::io::Errno::NODATA);
+        fs::remove_file(path).unwrap();
+    }
+
+    /// 18 redact_readdir: the daemon keeps one record of a page, asks for the rest, and drops every other name.
+    fn redact_readdir() {
+        let keep = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&keep);
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            o if o == READDIR | POSTFILTER => {
+                let mut out: fuse_read_out = at(&heard.body, 40);
+                let page = records(&heard.body[56..heard.body.len() - 16]);
+                let mut answer = Vec::new();
+                if let Some((first, name)) = page.first() {
+                    let kept = matches!(name.as_str(), "." | "..") || count.fetch_add(1, Ordering::SeqCst) % 2 == 1;
+                    let next = page.get(1);
+                    out.offset = next.map_or(out.offset, |(next, _)| next.off);
+                    out.again = (!kept && next.is_some()).into();
+                    if kept {
+                        answer = record(first.ino, first.off, name);
+                    }
+                }
+                bytes([zerocopy::IntoBytes::as_bytes(&out), &answer].concat())
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("readdir_redact")), daemon);
+        for i in 1..=6 {
+            fs::write(fixture.src(&format!("f{i}")), "").unwrap();
+        }
+        let found = names(&fixture.mnt(""));
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert_eq!(found.iter().filter(|name| name.starts_with('f')).count(), 3);
+        assert_eq!(fixture.daemon.heard(READDIR | POSTFILTER).len(), 9);
+    }
+
+    /// 19 set_backing: the daemon puts a file into the tree, with a program set; and
+    /// 20 set_backing_no_ioctl: without the descriptor beside it, it does not.
+    fn set_backing() {
+        let other = tempfile::tempdir().unwrap();
+        let path = other.path().join("data");
+        fs::write(&path, "data").unwrap();
+        for with_descriptor in [true, false] {
+            let path = path.clone();
+            let daemon = Mock::new(move |heard| match heard.opcode {
+                LOOKUP if heard.body == b"test\0" => {
+                    let blocks = [block(entry::BPF, "trace_ops"), block(entry::BACKING, "")].concat();
+                    let answer = bytes([zerocopy::IntoBytes::as_bytes(&fuse_entry_out::default()), &blocks].concat());
+                    if with_descriptor { carrying(answer, OwnedFd::from(fs::File::open(&path).unwrap())) } else { answer }
+                }
+                _ => Err(Errno::ENOENT),
+            });
+            let mut registry = Registry::default();
+            registry.register(&set("trace_ops")).unwrap();
+            let fixture = Fixture::alone(registry, daemon);
+            if with_descriptor {
+                assert_eq!(fs::read_to_string(fixture.mnt("test")).unwrap(), "data");
+                assert!(fixture.traced("Open"));
+                assert!(fixture.daemon.heard(OPEN).is_empty());
+            } else {
+                assert_eq!(errno(fs::File::open(fixture.mnt("test"))), libc::EBADF);
+            }
+        }
+    }
+
+    /// 21 set_backing_folder.
+    fn set_backing_folder() {
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("file"), "x").unwrap();
+        let path = other.path().to_owned();
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            LOOKUP if heard.body == b"testdir\0" => {
+                let blocks = [block(entry::BPF, "trace_ops"), block(entry::BACKING, "")].concat();
+                let answer = bytes([zerocopy::IntoBytes::as_bytes(&fuse_entry_out::default()), &blocks].concat());
+                carrying(answer, OwnedFd::from(fs::File::open(&path).unwrap()))
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let mut registry = Registry::default();
+        registry.register(&set("trace_ops")).unwrap();
+        let fixture = Fixture::alone(registry, daemon);
+        let mut found = names(&fixture.mnt("testdir"));
+        found.sort();
+        assert_eq!(found, [".", "..", "file"]);
+        assert!(fixture.traced("Open Dir"));
+    }
+
+    /// 22 remove_backing: the daemon sees the block of the program, and gives another backing object and no filter.
+    fn remove_backing() {
+        let other = tempfile::tempdir().unwrap();
+        let folder2 = other.path().to_owned();
+        fs::write(folder2.join("file1"), "contents2").unwrap();
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            o if o == LOOKUP | POSTFILTER && heard.body.starts_with(b"folder1\0") => {
+                let blocks = [block(entry::REMOVE_BPF, ""), block(entry::BACKING, "")].concat();
+                let answer = bytes([&heard.body[8..136], &blocks].concat());
+                carrying(answer, OwnedFd::from(fs::File::open(&folder2).unwrap()))
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("passthrough")), daemon);
+        fs::create_dir(fixture.src("folder1")).unwrap();
+        fs::write(fixture.src("folder1/file1"), "contents1").unwrap();
+        assert_eq!(fs::read_to_string(fixture.mnt("folder1/file1")).unwrap(), "contents2");
+        let heard = fixture.daemon.heard(LOOKUP | POSTFILTER);
+        // The name, the entry, one block of the program, and the error so far.
+        assert_eq!(heard[0].body.len(), 8 + 128 + 24 + 16);
+        assert_eq!(heard[0].body[136..160], block(entry::REMOVE_BPF, ""));
+        assert!(heard.iter().all(|heard| heard.body.starts_with(b"folder1\0")), "nothing filters the file");
+    }
+
+    /// 23 dir_rename and 24 file_rename.
+    fn rename() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        fs::create_dir(fixture.mnt("dir")).unwrap();
+        drop(fs::File::create_new(fixture.mnt("dir/file1")).unwrap());
+        fs::rename(fixture.mnt("dir/file1"), fixture.mnt("dir/file2")).unwrap();
+        assert!(fixture.src("dir/file2").exists());
+        fs::rename(fixture.mnt("dir"), fixture.mnt("dir2")).unwrap();
+        assert!(!fixture.src("dir").exists() && fixture.src("dir2").is_dir());
+    }
+
+    /// 26 readdir_perms_test: listing a directory takes the right to read it.
+    fn readdir_permissions() {
+        let fixture = Fixture::over_source(None, Mock::empty());
+        fs::create_dir(fixture.mnt("test")).unwrap();
+        fs::set_permissions(fixture.mnt("test"), fs::Permissions::from_mode(0o111)).unwrap();
+        fs::set_permissions(fixture.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let list = std::process::Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "ls"])
+            .arg(fixture.mnt("test"))
+            .output()
+            .unwrap();
+        assert!(!list.status.success());
+        assert!(String::from_utf8_lossy(&list.stderr).contains("Permission denied"), "{list:?}");
+    }
+
+    /// 27 statfs.
+    fn statfs() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        let stat = rustix::fs::statfs(fixture.mnt("")).unwrap();
+        assert!(fixture.traced("statfs"));
+        assert_eq!(stat.f_type as u64, 0x6573_5546);
+    }
+
+    /// 28 lseek: what comes to a daemon of a seek is the search for data.
+    fn lseek() {
+        let fixture = Fixture::over_source(Some(set("test_trace_ops")), Mock::empty());
+        fs::write(fixture.src("real"), "1234").unwrap();
+        let mut file = fs::File::open(fixture.mnt("real")).unwrap();
+        assert_eq!(file.seek(SeekFrom::Start(3)).unwrap(), 3);
+        assert_eq!(file.seek(SeekFrom::End(5)).unwrap(), 9);
+        assert_eq!(file.seek(SeekFrom::Current(1)).unwrap(), 10);
+        assert_eq!(rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(1)).unwrap(), 1);
+        assert!(fixture.traced("lseek"));
+    }
+
+    /// 29 readdirplus_not_overriding_backing: a record of the daemon's does not take the backing object away.
+    fn readdirplus_keeps_backing() {
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("content.txt"), "hello world").unwrap();
+        let path = other.path().to_owned();
+        let folder = || fuse_entry_out { entry_valid: u64::MAX, attr_valid: u64::MAX, ..entry_of(77, libc::S_IFDIR | 0o777) };
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            LOOKUP if heard.body == b"folder1\0" => {
+                let answer = bytes([zerocopy::IntoBytes::as_bytes(&folder()), &block(entry::BACKING, "")].concat());
+                carrying(answer, OwnedFd::from(fs::File::open(&path).unwrap()))
+            }
+            OPENDIR => with(&fuse_open_out { fh: 9, ..Default::default() }),
+            READDIRPLUS if at::<fuse_read_in>(&heard.body, 0).offset == 0 => {
+                bytes([zerocopy::IntoBytes::as_bytes(&folder()), &record(77, 1, "folder1")].concat())
+            }
+            READDIRPLUS | READDIR => bytes(""),
+            GETATTR => with(&fuse_attr_out { attr: entry_of(1, libc::S_IFDIR | 0o777).attr, ..Default::default() }),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::alone(Registry::default(), daemon);
+        let content = fixture.mnt("folder1/content.txt");
+        assert_eq!(fs::read_to_string(&content).unwrap(), "hello world");
+        assert_eq!(names(&fixture.mnt("")), ["folder1"]);
+        assert_eq!(fixture.daemon.heard(READDIRPLUS).len(), 1, "{:?}", fixture.daemon.heard(READDIR));
+        assert_eq!(fs::read_to_string(&content).unwrap(), "hello world");
+        assert!(fixture.daemon.heard(OPEN).is_empty());
+    }
+
+    /// 30 no_readdirplus_without_nodeid.
+    fn no_readdirplus_without_nodeid() {
+        let other = tempfile::tempdir().unwrap();
+        let path = other.path().to_owned();
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            LOOKUP if heard.body.starts_with(b"folder") => {
+                let nodeid = if heard.body == b"folder1\0" { 0 } else { 10 };
+                let blocks = [block(entry::BPF, "readdir_plus"), block(entry::BACKING, "")].concat();
+                let out = fuse_entry_out { nodeid, ..Default::default() };
+                let dir = path.join(format!("{nodeid}"));
+                fs::create_dir_all(&dir).unwrap();
+                let answer = bytes([zerocopy::IntoBytes::as_bytes(&out), &blocks].concat());
+                carrying(answer, OwnedFd::from(fs::File::open(dir).unwrap()))
+            }
+            READDIR | READDIRPLUS => Err(Errno::EINVAL),
+            _ => Err(Errno::ENOENT),
+        });
+        let mut registry = Registry::default();
+        registry.register(&set("readdir_plus")).unwrap();
+        let fixture = Fixture::alone(registry, daemon);
+        let list = |name: &str| fs::read_dir(fixture.mnt(name)).and_then(|mut dir| dir.next().transpose());
+        assert_eq!(errno(list("folder1")), libc::EINVAL);
+        assert_eq!(fixture.daemon.heard(READDIR).iter().map(|h| h.nodeid).collect::<Vec<_>>(), [0]);
+        assert!(fixture.daemon.heard(READDIRPLUS).is_empty());
+        assert_eq!(errno(list("folder2")), libc::EINVAL);
+        assert_eq!(fixture.daemon.heard(READDIRPLUS).iter().map(|h| h.nodeid).collect::<Vec<_>>(), [10]);
+    }
+
+    /// 31 revalidate_handle_backing_fd: another descriptor of the same object is the same entry.
+    fn revalidate() {
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("content.txt"), "hello world").unwrap();
+        let path = other.path().to_owned();
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            LOOKUP if heard.body == b"folder1\0" => {
+                let answer = bytes([zerocopy::IntoBytes::as_bytes(&entry_of(88, libc::S_IFDIR | 0o777)), &block(entry::BACKING, "")].concat());
+                carrying(answer, OwnedFd::from(fs::File::open(&path).unwrap()))
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::alone(Registry::default(), daemon);
+        for _ in 0..3 {
+            assert_eq!(fs::read_to_string(fixture.mnt("folder1/content.txt")).unwrap(), "hello world");
+        }
+        assert_eq!(fixture.daemon.heard(LOOKUP).len(), 3);
+    }
+
+    /// 32 lookup_postfilter.
+    fn lookup_postfilter() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            o if o == LOOKUP | POSTFILTER => {
+                let name = heard.body.iter().position(|byte| *byte == 0).unwrap() + 1;
+                let error = u32::from_ne_bytes(heard.body[heard.body.len() - 8..][..4].try_into().unwrap()) as i32;
+                match &heard.body[..name] {
+                    b"file1\0" => Err(Errno::ENOENT),
+                    b"file3\0" => {
+                        assert_eq!(error, -libc::ENOENT);
+                        bytes(&heard.body[name..name + 128])
+                    }
+                    _ => bytes(&heard.body[name..name + 128]),
+                }
+            }
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("lookup_post")), daemon);
+        fs::write(fixture.src("file1"), "1").unwrap();
+        fs::write(fixture.src("file2"), "2").unwrap();
+        assert_eq!(errno(fs::File::open(fixture.mnt("file1"))), libc::ENOENT);
+        assert_eq!(fs::read_to_string(fixture.mnt("file2")).unwrap(), "2");
+        assert_eq!(errno(fs::File::open(fixture.mnt("file3"))), libc::ENOENT);
+        assert_eq!(fixture.daemon.heard(LOOKUP | POSTFILTER).len(), 3);
+    }
+}
+
+/// A page of bytes that tell which page it is.
+fn pattern(tag: u8, page: u8) -> Vec<u8> {
+    (0..4096u32).map(|i| (i as u8).wrapping_mul(7) ^ tag ^ (page << 4)).collect()
+}
