@@ -15,18 +15,22 @@ fn section(text: &str, name: &str) -> std::ops::Range<usize> {
     start..start + text[start..].find(&close).unwrap_or_else(|| panic!("no {close}"))
 }
 
-/// `BLESS=1 cargo test` rewrites the table.
+/// `BLESS=1 cargo test` rewrites the tables.
 #[test]
-fn the_manual_has_the_table_of_operations() {
+fn the_manual_has_the_tables_of_operations_and_families() {
     let path = checkout().join("docs/filters.md");
     let text = std::fs::read_to_string(&path).unwrap();
-    let table = succeeds(["ops", "--markdown"]);
-    let range = section(&text, "ops");
+    let mut new = text.clone();
+    for (name, args) in
+        [("ops", ["ops", "--markdown"].as_slice()), ("families", &["ops", "--families", "--markdown"])]
+    {
+        new.replace_range(section(&new, name), &succeeds(args));
+    }
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, format!("{}{table}{}", &text[..range.start], &text[range.end..])).unwrap();
+        std::fs::write(&path, new).unwrap();
         return;
     }
-    assert!(text[range] == table, "{} is stale; run BLESS=1 cargo test -p fuse-bpf-cli", path.display());
+    assert!(text == new, "{} is stale; run BLESS=1 cargo test -p fuse-bpf-cli", path.display());
 }
 
 /// The code of the fenced `sh` blocks in a section.
@@ -101,7 +105,11 @@ fn the_commands_of_the_manual_work() {
     };
     std::fs::write(dir.path().join("nodelete.bpf.c"), inside("example")).unwrap();
     let said = run(dir.path(), &code(&manual, "run"));
-    assert!(said.contains("unlink_prefilter: -EPERM"), "{said}");
+    assert!(said.contains("keep: -EPERM"), "{said}");
+
+    std::fs::write(dir.path().join("strict.bpf.c"), inside("family")).unwrap();
+    let said = run(dir.path(), "fuse-bpf build strict.bpf.c && fuse-bpf verify strict.bpf.o");
+    assert!(said.contains("accepted  strict.bpf.o:strict names (strict), in 16 places"), "{said}");
 
     std::fs::write(dir.path().join("dots.bpf.c"), inside("refused")).unwrap();
     let said = run(dir.path(), &code(&manual, "refused-run"));
@@ -109,5 +117,5 @@ fn the_commands_of_the_manual_work() {
     for line in inside("refused-says").lines().filter(|line| !line.contains("insn ")) {
         assert!(said.lines().any(|known| known == line), "{line}: {said}");
     }
-    assert!(said.contains("accepted  fixed.bpf.o:dots unlink_prefilter"), "{said}");
+    assert!(said.contains("accepted  fixed.bpf.o:dots names/unlink_prefilter (dot_names)"), "{said}");
 }

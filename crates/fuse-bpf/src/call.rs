@@ -1029,6 +1029,10 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
         Some(self.node)
     }
 
+    fn cgroup(&self, level: Option<u32>) -> u64 {
+        crate::cgroup::id(self.header.pid, level)
+    }
+
     fn read_file(&mut self, offset: u64, to: &mut [u8]) -> Option<usize> {
         self.file?.read_at(offset, to).ok()
     }

@@ -41,6 +41,7 @@ mod print;
 mod reject;
 mod returns;
 mod scalar;
+mod stale;
 mod state;
 mod step;
 mod tnum;

@@ -24,6 +24,8 @@ pub(super) struct CallMeta {
     certain: bool,
     size: Option<u32>,
     dynptr: Option<DynptrState>,
+    /// The buffer of the call.
+    buffer: Option<u8>,
     /// Where dynptrs and iterators come to lie: depth and slot of the first bytes.
     place: Option<(usize, usize, DynptrKind)>,
     iterator: Option<(usize, usize)>,
@@ -117,8 +119,12 @@ impl Walker<'_> {
             }
         }
         state.frame().regs[..6].fill(Value::None);
+        if let Some(buffer) = found.buffer.filter(|_| callee.effects.contains(Effects::BUFFER_MOVE)) {
+            self.moves(state, buffer);
+        }
         if let Some((depth, slot, kind)) = found.place {
-            self.make_dynptr(state, depth, slot, kind, found.dynptr)?;
+            let id = self.make_dynptr(state, depth, slot, kind, found.dynptr);
+            self.describes(id, found.buffer, found.dynptr.map(|source| source.id));
         }
         let result = self.result(state, callee, &found)?;
         if let Some((depth, slot)) = found.iterator {
@@ -220,7 +226,7 @@ impl Walker<'_> {
         slot: usize,
         kind: DynptrKind,
         source: Option<DynptrState>,
-    ) -> Done<()> {
+    ) -> Id {
         let mut dynptr = DynptrState { kind, id: self.fresh(), reference: 0 };
         match (kind, source) {
             (DynptrKind::Record, _) => {
@@ -237,7 +243,7 @@ impl Walker<'_> {
         let frame = state.frame_mut(depth);
         frame.write(slot, Slot::Dynptr { state: dynptr, upper: false });
         frame.write(slot - 1, Slot::Dynptr { state: dynptr, upper: true });
-        Ok(())
+        dynptr.id
     }
 
     /// What was acquired is given back: nothing may use it any more.
@@ -450,6 +456,7 @@ impl Walker<'_> {
                     if access == Access::ReadWrite && *allowed == Access::Read {
                         return Err(refuse(format!("is a const struct {name}: it may only be read here")));
                     }
+                    found.buffer = Some(index);
                     self.uses.buffers_read.insert(index);
                     if access == Access::ReadWrite {
                         self.uses.buffers_written.insert(index);

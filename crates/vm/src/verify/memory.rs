@@ -180,6 +180,7 @@ impl<'p> Walker<'p> {
         let pointer = self.pointer(state, register)?;
         let bytes = width.bytes();
         let span = self.span(&pointer, register, off.into(), bytes as u64, Access::Read)?;
+        self.touches(state, &pointer);
         let value = match pointer.kind {
             Kind::Context => return self.load_argument(span, bytes, signed),
             Kind::Stack(depth) => self.load_stack(state, depth, span, bytes)?,
@@ -317,6 +318,7 @@ impl<'p> Walker<'p> {
         let pointer = self.pointer(state, register)?;
         let bytes = width.bytes();
         let span = self.span(&pointer, register, off.into(), bytes as u64, Access::ReadWrite)?;
+        self.touches(state, &pointer);
         let (value, source) = from;
         if value == Value::None {
             return Err(Rule::Unset { register: source }.into());

@@ -613,6 +613,8 @@ pub(super) struct State {
     pub(super) facts: Vec<Fact>,
     /// The map value that is locked.
     pub(super) lock: Option<(MapRef, Id)>,
+    /// Buffers that were given other memory, and the last name there was before.
+    pub(super) moved: Vec<(u8, Id)>,
     /// The innermost checkpoint passed.
     pub(super) parent: u32,
     /// Instructions on this path.

@@ -118,6 +118,8 @@ pub(super) struct Walker<'p> {
     pub(super) function: Option<&'p Function>,
     /// Functions that are not walked into, by their first slots.
     pub(super) globals: BTreeMap<usize, Rc<Summary>>,
+    /// Dynptrs of buffers by name, and the buffers among the arguments.
+    pub(super) buffers: BTreeMap<Id, u8>,
     /// What the program returns, if that is asked for.
     pub(super) returned: Option<Returned>,
     /// Who is shown all of it, if anybody.
@@ -155,6 +157,7 @@ impl<'p> Walker<'p> {
             ids: Ids::default(),
             function: None,
             globals: BTreeMap::new(),
+            buffers: BTreeMap::new(),
             returned: None,
             watch: None,
         }
@@ -163,6 +166,11 @@ impl<'p> Walker<'p> {
     /// A name nobody has yet.
     pub(super) fn fresh(&mut self) -> Id {
         self.next_id += 1;
+        self.next_id
+    }
+
+    /// The last name somebody has.
+    pub(super) fn last(&self) -> Id {
         self.next_id
     }
 
@@ -190,6 +198,7 @@ impl<'p> Walker<'p> {
             references: Vec::new(),
             facts: Vec::new(),
             lock: None,
+            moved: Vec::new(),
             parent: NOWHERE,
             insns: 0,
             since: 0,
