@@ -1,5 +1,6 @@
 //! The documents say what is so: their commands run, their tables are those of the program.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "skipped tests say why")]
 
 mod common;
 
@@ -31,6 +32,55 @@ fn the_manual_has_the_tables_of_operations_and_families() {
         return;
     }
     assert!(text == new, "{} is stale; run BLESS=1 cargo test -p fuse-bpf-cli", path.display());
+}
+
+/// What v4 of the series honours of each operation, as a table.
+fn series() -> String {
+    let list = |names: &[&str]| match names {
+        [] => "-".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    };
+    let mut table = "| members | before | after | `error_in` |\n|---|---|---|---|\n".to_owned();
+    for filter in fuse_bpf::ops::FILTERS {
+        let series = &filter.series;
+        let told = if series.tells_errors { "yes" } else { "no" };
+        let (before, after) = (list(series.before), list(series.after));
+        table += &format!("| `{}` | {before} | {after} | {told} |\n", filter.member);
+    }
+    table
+}
+
+#[test]
+fn the_page_on_the_series_has_the_table_of_what_it_honours() {
+    let path = checkout().join("docs/series.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut new = text.clone();
+    new.replace_range(section(&new, "series"), &series());
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, new).unwrap();
+        return;
+    }
+    assert!(text == new, "{} is stale; run BLESS=1 cargo test -p fuse-bpf-cli", path.display());
+}
+
+#[test]
+fn the_daemon_of_the_manual_answers() {
+    if !fuse() {
+        return;
+    }
+    let daemon = program().with_file_name("examples").join("fuser_daemon");
+    if !daemon.exists() {
+        println!("skipped: {} is not built (`cargo build -p fuse-bpf --examples`)", daemon.display());
+        return;
+    }
+    let manual = std::fs::read_to_string(checkout().join("docs/daemon.md")).unwrap();
+    let scratch = Scratch::new();
+    let dir = scratch.path().join("manual");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::copy(checkout().join("bpf/tests/to_daemon.bpf.o"), dir.join("to_daemon.bpf.o")).unwrap();
+    let path = format!("PATH=$PATH:{}; export PATH\n", daemon.parent().unwrap().display());
+    let said = run(&dir, &(path + &code(&manual, "daemon")));
+    assert!(said.contains("below\nhello from a daemon\n"), "{said}");
 }
 
 /// The code of the fenced `sh` blocks in a section.
