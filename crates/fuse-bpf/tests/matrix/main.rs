@@ -432,3 +432,40 @@ fn bodies(
         same("the postfilter sees", &input, &&(if by_anybody { &edited } else { &sent })[..]);
     }
 }
+
+/// The kernel first asks for COPY_FILE_RANGE_64. When that does not exist and two are under way, it takes it that the older one
+/// does not exist either, and copies by reading and writing: nobody would be asked of a copy any more.
+#[test]
+fn copies_are_filtered_when_the_first_ones_come_together() {
+    use rustix::fs::{Mode, OFlags, openat};
+    const COPIERS: usize = 8;
+    const ROUNDS: usize = 4;
+    if !can_mount() {
+        return;
+    }
+    let world = World::new();
+    let scene = world.scene(0, false);
+    let open = |name: &str| openat(&scene.dir, name, OFlags::RDWR, Mode::empty()).unwrap();
+    // Copies to one file wait for each other.
+    let to = |number: usize| {
+        let name = format!("to{number}");
+        std::fs::write(world.below(&scene.name).join(&name), "").unwrap();
+        open(&name)
+    };
+    let start = std::sync::Barrier::new(COPIERS);
+    world.upper.forget();
+    std::thread::scope(|scope| {
+        for number in 0..COPIERS {
+            let (from, to, start) = (open("f"), to(number), &start);
+            scope.spawn(move || {
+                start.wait();
+                for _ in 0..ROUNDS {
+                    assert_eq!(rustix::fs::copy_file_range(&from, Some(&mut 0), &to, Some(&mut 0), 4), Ok(4));
+                }
+            });
+        }
+    });
+    let asked = world.upper.log().iter().filter(|record| record.opcode == 47 | PREFILTER).count();
+    assert_eq!(asked, COPIERS * ROUNDS);
+    world.strike(scene);
+}
