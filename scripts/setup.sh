@@ -20,6 +20,7 @@ if [ "${1:-test}" = test ]; then
 		getfattr:attr
 		setfacl:acl
 		setpriv:util-linux
+		pkg-config:pkg-config
 	)
 fi
 

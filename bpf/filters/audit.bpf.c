@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * audit: a record in the ring buffer audit_events for every operation, with who asked, under which name
- * and how it ended. All 65 members are set. When nobody listens and the buffer is full, records are
+ * and how it ended. Every family has a program. When nobody listens and the buffer is full, records are
  * counted in audit_lost instead.
  */
 #include "fuse_bpf.h"
-#include "fuse_ops_all.h"
 
 #define NAME 64
 
@@ -35,11 +34,14 @@ struct {
 	__type(value, uint64_t);
 } audit_lost SEC(".maps");
 
-static __noinline uint32_t record(const struct bpf_fuse_meta_info *meta, const struct fuse_buffer *name)
+static __always_inline uint32_t record(const struct bpf_fuse_meta_info *meta, enum fuse_stage stage,
+				       const struct fuse_buffer *name)
 {
 	uint64_t ids = bpf_get_current_uid_gid();
 	struct audit_event *event;
 
+	if (stage == FUSE_PRE)
+		return BPF_FUSE_POSTFILTER;
 	event = bpf_ringbuf_reserve(&audit_events, sizeof(*event), 0);
 	if (!event) {
 		uint32_t zero = 0;
@@ -60,52 +62,50 @@ static __noinline uint32_t record(const struct bpf_fuse_meta_info *meta, const s
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	if (name) {
 		struct bpf_dynptr ptr;
-		/* The length counts the NUL; the record says how long the name was. */
-		uint32_t len = bpf_fuse_return_len((struct fuse_buffer *)name);
+		uint32_t len;
 
+		/* The length counts the NUL; the record says how long the name was. */
+		bpf_dynptr_from_fuse_buffer_ro(name, 0, &ptr);
+		len = bpf_dynptr_size(&ptr);
 		if (len)
 			len--;
 		event->namelen = len;
 		if (len > NAME - 1)
 			len = NAME - 1;
-		bpf_fuse_get_ro_dynptr(name, &ptr);
 		bpf_dynptr_read(event->name, len & (NAME - 1), &ptr, 0, 0);
 	}
 	bpf_ringbuf_submit(event, 0);
 	return BPF_FUSE_CONTINUE;
 }
 
-#define NONE 0
-#define FIXED(name) name
-#define EDIT(name) name
-
-#define AUDIT(member, names, pre, post)                                                                    \
-	SEC("struct_ops/" #member "_prefilter")                                                            \
-	uint32_t BPF_PROG(member##_prefilter, const struct bpf_fuse_meta_info *meta FUSE_OPS_ARGS pre)     \
-	{                                                                                                  \
-		return BPF_FUSE_POSTFILTER;                                                                \
-	}                                                                                                  \
-	SEC("struct_ops/" #member "_postfilter")                                                           \
-	uint32_t BPF_PROG(member##_postfilter, const struct bpf_fuse_meta_info *meta FUSE_OPS_ARGS post)   \
-	{                                                                                                  \
-		return record(meta, (const struct fuse_buffer *)names);                                    \
+#define AUDIT(family, named)                             \
+	FUSE_FILTER(family, audit_##family)              \
+	{                                                \
+		return record(meta, stage, named);       \
 	}
 
-FUSE_OPS_ALL(AUDIT)
-
-/* Operations without members of their own: locks, ioctl, syncfs, statx. */
-SEC("struct_ops/default_filter")
-uint32_t BPF_PROG(default_filter, const struct bpf_fuse_meta_info *meta)
-{
-	if (meta->opcode & FUSE_PREFILTER)
-		return BPF_FUSE_POSTFILTER;
-	return record(meta, 0);
-}
+AUDIT(names, name)
+AUDIT(renames, old_name)
+AUDIT(files, 0)
+AUDIT(data, 0)
+AUDIT(attributes, 0)
+AUDIT(xattrs, name)
+AUDIT(records, 0)
+AUDIT(links, name)
+/* Operations without a family: locks, ioctl, syncfs, statx. */
+AUDIT(default_filter, 0)
 
 SEC(".struct_ops")
-struct fuse_ops audit = {
-	.default_filter = (void *)default_filter,
-	FUSE_OPS_ALL(FUSE_OPS_MEMBER)
+struct fuse_filter audit = {
+	.names = (void *)audit_names,
+	.renames = (void *)audit_renames,
+	.files = (void *)audit_files,
+	.data = (void *)audit_data,
+	.attributes = (void *)audit_attributes,
+	.xattrs = (void *)audit_xattrs,
+	.records = (void *)audit_records,
+	.links = (void *)audit_links,
+	.default_filter = (void *)audit_default_filter,
 	.name = "audit",
 };
 

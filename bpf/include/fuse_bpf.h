@@ -156,7 +156,10 @@ enum {
 		unsigned long long *ctx, ##args);                            \
 	typeof(name(0)) name(unsigned long long *ctx)                        \
 	{                                                                    \
+		_Pragma("GCC diagnostic push")                               \
+		_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")       \
 		return ____##name(___fuse_bpf_ctx(args));                    \
+		_Pragma("GCC diagnostic pop")                                \
 	}                                                                    \
 	static __always_inline typeof(name(0)) ____##name(                   \
 		unsigned long long *ctx, ##args)
@@ -633,14 +636,17 @@ struct fuse_ops {
 
 	uint32_t (*read_iter_postfilter)(const struct bpf_fuse_meta_info *meta,
 			const struct fuse_read_in *in,
-			struct fuse_read_iter_out *out);
+			struct fuse_read_iter_out *out,
+			struct fuse_buffer *data);
 
 	uint32_t (*write_iter_prefilter)(const struct bpf_fuse_meta_info *meta,
-			struct fuse_write_in *in);
+			struct fuse_write_in *in,
+			struct fuse_buffer *data);
 
 	uint32_t (*write_iter_postfilter)(const struct bpf_fuse_meta_info *meta,
 			const struct fuse_write_in *in,
-			struct fuse_write_iter_out *out);
+			struct fuse_write_iter_out *out,
+			const struct fuse_buffer *data);
 
 	uint32_t (*file_fallocate_prefilter)(const struct bpf_fuse_meta_info *meta,
 			struct fuse_fallocate_in *in);
@@ -735,7 +741,8 @@ struct fuse_ops {
 			struct fuse_buffer *name);
 
 	uint32_t (*get_link_postfilter)(const struct bpf_fuse_meta_info *meta,
-			const struct fuse_buffer *name);
+			const struct fuse_buffer *name,
+			struct fuse_buffer *target);
 
 	uint32_t (*symlink_prefilter)(const struct bpf_fuse_meta_info *meta,
 			struct fuse_buffer *name,
@@ -761,11 +768,179 @@ struct fuse_ops {
 	char name[BPF_FUSE_NAME_MAX];
 };
 
+/* struct fuse_filter: one pointer for each family of operations. */
+/* Before and after the operation. */
+enum fuse_stage {
+	FUSE_PRE = 0,
+	FUSE_POST = 1,
+};
+
+/*
+ * What operations take and result in, with one member for each struct. Only what the operation in progress has is
+ * there: everything else is refused, so ask which one it is first.
+ */
+
+struct fuse_names_in {
+	struct fuse_create_in create;
+	struct fuse_mknod_in mknod;
+	struct fuse_mkdir_in mkdir;
+	struct fuse_link_in link;
+};
+
+struct fuse_names_out {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+struct fuse_renames_in {
+	struct fuse_rename_in rename;
+	struct fuse_rename2_in rename2;
+};
+
+struct fuse_files_in {
+	struct fuse_open_in open;
+	struct fuse_flush_in flush;
+	struct fuse_fsync_in fsync;
+	struct fuse_release_in release;
+};
+
+struct fuse_data_in {
+	struct fuse_read_in read;
+	struct fuse_write_in write;
+	struct fuse_lseek_in lseek;
+	struct fuse_fallocate_in fallocate;
+	struct fuse_copy_file_range_in copy_file_range;
+};
+
+struct fuse_data_out {
+	struct fuse_read_iter_out read_iter;
+	struct fuse_write_iter_out write_iter;
+	struct fuse_lseek_out lseek;
+	struct fuse_write_out write;
+};
+
+struct fuse_attributes_in {
+	struct fuse_getattr_in getattr;
+	struct fuse_setattr_in setattr;
+	struct fuse_access_in access;
+};
+
+struct fuse_attributes_out {
+	struct fuse_attr_out attr;
+	struct fuse_statfs_out statfs;
+};
+
+struct fuse_xattrs_in {
+	struct fuse_getxattr_in getxattr;
+	struct fuse_setxattr_in setxattr;
+};
+
+struct fuse_filter {
+	uint32_t (*default_filter)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage);
+
+	/* names in one directory: FUSE_LOOKUP, FUSE_CREATE, FUSE_MKNOD, FUSE_MKDIR, FUSE_SYMLINK, FUSE_LINK, FUSE_UNLINK, FUSE_RMDIR */
+	uint32_t (*names)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_names_in *in,
+			struct fuse_buffer *name,
+			struct fuse_buffer *path,
+			struct fuse_names_out *out,
+			struct fuse_buffer *entries);
+
+	/* a name becomes another one: FUSE_RENAME, FUSE_RENAME2 */
+	uint32_t (*renames)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_renames_in *in,
+			struct fuse_buffer *old_name,
+			struct fuse_buffer *new_name);
+
+	/* opening and closing: FUSE_OPEN, FUSE_OPENDIR, FUSE_FLUSH, FUSE_FSYNC, FUSE_FSYNCDIR, FUSE_RELEASE, FUSE_RELEASEDIR */
+	uint32_t (*files)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_files_in *in,
+			struct fuse_open_out *out);
+
+	/* offsets and lengths in a file: FUSE_READ, FUSE_WRITE, FUSE_LSEEK, FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE */
+	uint32_t (*data)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_data_in *in,
+			struct fuse_buffer *data,
+			struct fuse_data_out *out);
+
+	/* what an inode and its file system are: FUSE_GETATTR, FUSE_SETATTR, FUSE_STATFS, FUSE_ACCESS */
+	uint32_t (*attributes)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_attributes_in *in,
+			struct fuse_attributes_out *out);
+
+	/* extended attributes: FUSE_GETXATTR, FUSE_SETXATTR, FUSE_LISTXATTR, FUSE_REMOVEXATTR */
+	uint32_t (*xattrs)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_xattrs_in *in,
+			struct fuse_buffer *name,
+			struct fuse_buffer *value,
+			struct fuse_getxattr_out *out);
+
+	/* directory records, a page at a time: FUSE_READDIR */
+	uint32_t (*records)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_read_in *in,
+			struct fuse_read_out *out,
+			struct fuse_buffer *buffer);
+
+	/* targets of symbolic links: FUSE_READLINK */
+	uint32_t (*links)(const struct bpf_fuse_meta_info *meta,
+			enum fuse_opcode op,
+			enum fuse_stage stage,
+			struct fuse_buffer *name,
+			struct fuse_buffer *target);
+	char name[BPF_FUSE_NAME_MAX];
+};
+
+/*
+ * FUSE_FILTER(member, function): the head of a program for a member of struct fuse_filter, with the
+ * parameters that member has.
+ */
+#define ___fuse_filter(name, args...) BPF_STRUCT_OPS(name, args)
+#define FUSE_FILTER(member, function) ___fuse_filter(function, FUSE_FILTER_##member)
+#define FUSE_FILTER_default_filter \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage
+#define FUSE_FILTER_names \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_names_in *in, struct fuse_buffer *name, struct fuse_buffer *path, struct fuse_names_out *out, struct fuse_buffer *entries
+#define FUSE_FILTER_renames \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_renames_in *in, struct fuse_buffer *old_name, struct fuse_buffer *new_name
+#define FUSE_FILTER_files \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_files_in *in, struct fuse_open_out *out
+#define FUSE_FILTER_data \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_data_in *in, struct fuse_buffer *data, struct fuse_data_out *out
+#define FUSE_FILTER_attributes \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_attributes_in *in, struct fuse_attributes_out *out
+#define FUSE_FILTER_xattrs \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_xattrs_in *in, struct fuse_buffer *name, struct fuse_buffer *value, struct fuse_getxattr_out *out
+#define FUSE_FILTER_records \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_read_in *in, struct fuse_read_out *out, struct fuse_buffer *buffer
+#define FUSE_FILTER_links \
+	const struct bpf_fuse_meta_info *meta, enum fuse_opcode op, enum fuse_stage stage, struct fuse_buffer *name, struct fuse_buffer *target
+
 /* Kfuncs. */
 struct bpf_iter_num;
 extern void bpf_fuse_get_ro_dynptr(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit) __ksym;
 extern void bpf_fuse_get_rw_dynptr(struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit, uint64_t size, bool copy) __ksym;
 extern uint32_t bpf_fuse_return_len(struct fuse_buffer *buffer) __ksym;
+extern int bpf_fuse_read_file(void *dst, uint32_t dst__sz, uint64_t offset) __ksym;
+extern int bpf_fuse_set_error_out(int error) __ksym;
+extern int bpf_dynptr_from_fuse_buffer_ro(const struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit) __ksym;
+extern int bpf_dynptr_from_fuse_buffer_rw(struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit) __ksym;
+extern int bpf_fuse_buffer_resize(struct fuse_buffer *buffer, uint32_t size) __ksym;
 extern void *bpf_dynptr_slice(const struct bpf_dynptr *ptr, __u64 offset, void *buffer__opt, __u64 buffer__szk) __ksym;
 extern void *bpf_dynptr_slice_rdwr(const struct bpf_dynptr *ptr, __u64 offset, void *buffer__opt, __u64 buffer__szk) __ksym;
 extern __u64 bpf_dynptr_size(const struct bpf_dynptr *ptr) __ksym;

@@ -34,9 +34,10 @@
 	PAIR(setxattr, EDIT(name), (struct fuse_setxattr_in *in, struct fuse_buffer *name, struct fuse_buffer *value), \
 	     (const struct fuse_setxattr_in *in, const struct fuse_buffer *name, const struct fuse_buffer *value)) \
 	PAIR(removexattr, EDIT(name), (struct fuse_buffer *name), (const struct fuse_buffer *name))        \
-	PAIR(read_iter, NONE, (struct fuse_read_in *in), (const struct fuse_read_in *in, struct fuse_read_iter_out *out)) \
-	PAIR(write_iter, NONE, (struct fuse_write_in *in),                                                 \
-	     (const struct fuse_write_in *in, struct fuse_write_iter_out *out))                            \
+	PAIR(read_iter, NONE, (struct fuse_read_in *in),                                                   \
+	     (const struct fuse_read_in *in, struct fuse_read_iter_out *out, struct fuse_buffer *data))    \
+	PAIR(write_iter, NONE, (struct fuse_write_in *in, struct fuse_buffer *data),                       \
+	     (const struct fuse_write_in *in, struct fuse_write_iter_out *out, const struct fuse_buffer *data)) \
 	PAIR(file_fallocate, NONE, (struct fuse_fallocate_in *in), (const struct fuse_fallocate_in *in))   \
 	PAIR(lookup, EDIT(name), (struct fuse_buffer *name),                                               \
 	     (const struct fuse_buffer *name, struct fuse_entry_out *out, struct fuse_buffer *entries))    \
@@ -55,7 +56,8 @@
 	PAIR(getattr, NONE, (struct fuse_getattr_in *in), (const struct fuse_getattr_in *in, struct fuse_attr_out *out)) \
 	PAIR(setattr, NONE, (struct fuse_setattr_in *in), (const struct fuse_setattr_in *in, struct fuse_attr_out *out)) \
 	PAIR(statfs, NONE, (), (struct fuse_statfs_out *out))                                              \
-	PAIR(get_link, EDIT(name), (struct fuse_buffer *name), (const struct fuse_buffer *name))           \
+	PAIR(get_link, EDIT(name), (struct fuse_buffer *name),                                             \
+	     (const struct fuse_buffer *name, struct fuse_buffer *target))                                 \
 	PAIR(symlink, FIXED(name), (struct fuse_buffer *name, struct fuse_buffer *path),                   \
 	     (const struct fuse_buffer *name, const struct fuse_buffer *path))                             \
 	PAIR(readdir, NONE, (struct fuse_read_in *in),                                                     \

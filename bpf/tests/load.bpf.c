@@ -302,42 +302,53 @@ uint32_t BPF_PROG(readdir_prefilter, const struct bpf_fuse_meta_info *meta, stru
 	return in->offset ? BPF_FUSE_CONTINUE : BPF_FUSE_USER_POSTFILTER;
 }
 
+/* All but data. */
+#define MEMBERS                                                                        \
+	.create_open_prefilter = (void *)create_open_prefilter,                                         \
+	.create_open_postfilter = (void *)create_open_postfilter,                                       \
+	.mkdir_prefilter = (void *)mkdir_prefilter,                                                     \
+	.mkdir_postfilter = (void *)mkdir_postfilter,                                                   \
+	.unlink_prefilter = (void *)unlink_prefilter,                                                   \
+	.unlink_postfilter = (void *)unlink_postfilter,                                                 \
+	.rmdir_prefilter = (void *)rmdir_prefilter,                                                     \
+	.rmdir_postfilter = (void *)rmdir_postfilter,                                                   \
+	.rename_prefilter = (void *)rename_prefilter,                                                   \
+	.rename_postfilter = (void *)rename_postfilter,                                                 \
+	.symlink_prefilter = (void *)symlink_prefilter,                                                 \
+	.symlink_postfilter = (void *)symlink_postfilter,                                               \
+	.setxattr_prefilter = (void *)setxattr_prefilter,                                               \
+	.setxattr_postfilter = (void *)setxattr_postfilter,                                             \
+	.getxattr_prefilter = (void *)getxattr_prefilter,                                               \
+	.getxattr_postfilter = (void *)getxattr_postfilter,                                             \
+	.removexattr_prefilter = (void *)removexattr_prefilter,                                         \
+	.removexattr_postfilter = (void *)removexattr_postfilter,                                       \
+	.file_fallocate_prefilter = (void *)file_fallocate_prefilter,                                   \
+	.file_fallocate_postfilter = (void *)file_fallocate_postfilter,                                 \
+	.copy_file_range_prefilter = (void *)copy_file_range_prefilter,                                 \
+	.copy_file_range_postfilter = (void *)copy_file_range_postfilter,                               \
+	.link_prefilter = (void *)link_prefilter,                                                       \
+	.link_postfilter = (void *)link_postfilter,                                                     \
+	.setattr_prefilter = (void *)setattr_prefilter,                                                 \
+	.setattr_postfilter = (void *)setattr_postfilter,                                               \
+	.lookup_prefilter = (void *)lookup_prefilter,                                                   \
+	.lookup_postfilter = (void *)lookup_postfilter,                                                 \
+	.readdir_prefilter = (void *)readdir_prefilter,
+
 SEC(".struct_ops")
 struct fuse_ops load = {
-	.create_open_prefilter = (void *)create_open_prefilter,
-	.create_open_postfilter = (void *)create_open_postfilter,
-	.mkdir_prefilter = (void *)mkdir_prefilter,
-	.mkdir_postfilter = (void *)mkdir_postfilter,
-	.unlink_prefilter = (void *)unlink_prefilter,
-	.unlink_postfilter = (void *)unlink_postfilter,
-	.rmdir_prefilter = (void *)rmdir_prefilter,
-	.rmdir_postfilter = (void *)rmdir_postfilter,
-	.rename_prefilter = (void *)rename_prefilter,
-	.rename_postfilter = (void *)rename_postfilter,
-	.symlink_prefilter = (void *)symlink_prefilter,
-	.symlink_postfilter = (void *)symlink_postfilter,
-	.setxattr_prefilter = (void *)setxattr_prefilter,
-	.setxattr_postfilter = (void *)setxattr_postfilter,
-	.getxattr_prefilter = (void *)getxattr_prefilter,
-	.getxattr_postfilter = (void *)getxattr_postfilter,
-	.removexattr_prefilter = (void *)removexattr_prefilter,
-	.removexattr_postfilter = (void *)removexattr_postfilter,
+	MEMBERS
 	.read_iter_prefilter = (void *)read_iter_prefilter,
 	.read_iter_postfilter = (void *)read_iter_postfilter,
 	.write_iter_prefilter = (void *)write_iter_prefilter,
 	.write_iter_postfilter = (void *)write_iter_postfilter,
-	.file_fallocate_prefilter = (void *)file_fallocate_prefilter,
-	.file_fallocate_postfilter = (void *)file_fallocate_postfilter,
-	.copy_file_range_prefilter = (void *)copy_file_range_prefilter,
-	.copy_file_range_postfilter = (void *)copy_file_range_postfilter,
-	.link_prefilter = (void *)link_prefilter,
-	.link_postfilter = (void *)link_postfilter,
-	.setattr_prefilter = (void *)setattr_prefilter,
-	.setattr_postfilter = (void *)setattr_postfilter,
-	.lookup_prefilter = (void *)lookup_prefilter,
-	.lookup_postfilter = (void *)lookup_postfilter,
-	.readdir_prefilter = (void *)readdir_prefilter,
 	.name = "load",
+};
+
+/* Where data is filtered copies are made by reading and writing. */
+SEC(".struct_ops")
+struct fuse_ops load_copies = {
+	MEMBERS
+	.name = "load_copies",
 };
 
 char _license[] SEC("license") = "Dual BSD/GPL";

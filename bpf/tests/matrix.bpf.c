@@ -18,7 +18,7 @@ struct rule {
 	uint32_t value;
 	uint32_t where; /* which argument after meta is edited, from 1; 0 for none */
 	uint32_t size; /* of text */
-	uint32_t pad;
+	uint32_t result; /* what a postfilter makes of the operation: 0 nothing, 1 success, else an errno */
 	uint32_t keep[WORDS]; /* a struct: what of each word is kept, and what is put there */
 	uint32_t put[WORDS];
 	char text[TEXT]; /* a buffer: what it is replaced with */
@@ -140,8 +140,8 @@ static __noinline void replace(struct fuse_buffer *buffer, struct rule *rule)
 #define OF_setxattr                                                                                        \
 	SEE_STRUCT(in) SEE(0, name) SEE(1, value), STRUCT(1, in) BUFFER(2, name) BUFFER(3, value), NOTHING
 #define OF_removexattr ONE_NAME, NOTHING
-#define OF_read_iter ONE_STRUCT, STRUCT(2, out)
-#define OF_write_iter ONE_STRUCT, STRUCT(2, out)
+#define OF_read_iter ONE_STRUCT, STRUCT(2, out) BUFFER(3, data)
+#define OF_write_iter SEE_STRUCT(in) SEE(0, data), STRUCT(1, in) BUFFER(2, data), STRUCT(2, out)
 #define OF_file_fallocate ONE_STRUCT, NOTHING
 #define OF_lookup ONE_NAME, STRUCT(2, out) BUFFER(3, entries)
 #define OF_mknod STRUCT_NAME, NOTHING
@@ -154,7 +154,7 @@ static __noinline void replace(struct fuse_buffer *buffer, struct rule *rule)
 #define OF_getattr ONE_STRUCT, STRUCT(2, out)
 #define OF_setattr ONE_STRUCT, STRUCT(2, out)
 #define OF_statfs NOTHING, NOTHING, STRUCT(1, out)
-#define OF_get_link ONE_NAME, NOTHING
+#define OF_get_link ONE_NAME, BUFFER(2, target)
 #define OF_symlink SEE(0, name) SEE(1, path), BUFFER(1, name) BUFFER(2, path), NOTHING
 #define OF_readdir ONE_STRUCT, STRUCT(2, out) BUFFER(3, buffer)
 #define OF_access ONE_STRUCT, NOTHING
@@ -167,6 +167,8 @@ static __noinline void replace(struct fuse_buffer *buffer, struct rule *rule)
 	}                                                                                                  \
 	if (!rule)                                                                                         \
 		return BPF_FUSE_CONTINUE;                                                                  \
+	if (stage & AFTER && rule->result)                                                                 \
+		bpf_fuse_set_error_out(rule->result == 1 ? 0 : -(int)rule->result);                        \
 	edit return rule->value;
 
 #define PICK_PRE(show, before, after) BODY(0, show, before)
@@ -208,6 +210,20 @@ struct fuse_ops no_default = {
 	FUSE_OPS_ALL(FUSE_OPS_MEMBER)
 	.name = "no_default",
 };
+
+/* Nobody looks at data: copies are made below. */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+SEC(".struct_ops")
+struct fuse_ops no_data = {
+	FUSE_OPS_ALL(FUSE_OPS_MEMBER)
+	.read_iter_prefilter = NULL,
+	.read_iter_postfilter = NULL,
+	.write_iter_prefilter = NULL,
+	.write_iter_postfilter = NULL,
+	.name = "no_data",
+};
+#pragma clang diagnostic pop
 
 /* Nobody else. */
 SEC(".struct_ops")

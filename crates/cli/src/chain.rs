@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use fuse_bpf::filter::{FilterObject, FilterSet, LoadOptions, Registry};
-use fuse_bpf::shipped::{self, Pattern};
+use fuse_bpf::shipped::{self, Pattern, Redaction};
 
 /// `OBJ[:SET]`: an object file and a program set in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) audit: bool,
     pub(crate) filters: &'a [FilterSpec],
     pub(crate) hide: &'a [Pattern],
+    pub(crate) mask: &'a [Pattern],
+    pub(crate) redact: &'a [Redaction],
     pub(crate) readonly: bool,
 }
 
@@ -63,7 +65,8 @@ pub(crate) struct Loaded {
 
 impl Wanted<'_> {
     /// Loads the sets, outermost first: audit sees what was really asked for and how it ended, hide keeps the
-    /// names from the directory whatever a filter made of them, readonly has the last word on changes.
+    /// names from the directory whatever a filter made of them, what is masked and redacted no filter sees, readonly has the last
+    /// word on changes.
     pub(crate) fn load(&self, options: LoadOptions) -> anyhow::Result<Loaded> {
         let mut sets = Vec::new();
         let mut registry = Registry::default();
@@ -85,6 +88,10 @@ impl Wanted<'_> {
         if !self.hide.is_empty() {
             sets.push(shipped::hide(self.hide, options)?);
         }
+        if !self.mask.is_empty() {
+            sets.push(shipped::mask(self.mask, options)?);
+        }
+        sets.extend(shipped::redact(self.redact, options)?);
         if self.readonly {
             sets.push(shipped::readonly(options)?);
         }

@@ -1,5 +1,6 @@
 //! What options may be.
 
+use fuse_bpf::call::Compat;
 use fuse_bpf::filter::Jit;
 use fuse_bpf::transport::MountOptions;
 
@@ -40,6 +41,21 @@ impl From<JitChoice> for Jit {
             JitChoice::Never => Jit::Never,
             JitChoice::Auto => Jit::Auto,
             JitChoice::Always => Jit::Always,
+        }
+    }
+}
+
+/// `--compat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CompatChoice {
+    /// The last one of the series, of March 2024
+    V4,
+}
+
+impl From<CompatChoice> for Compat {
+    fn from(choice: CompatChoice) -> Compat {
+        match choice {
+            CompatChoice::V4 => Compat::V4,
         }
     }
 }

@@ -78,6 +78,9 @@ fn help(rule: &Rule) -> Option<&'static str> {
             "a number is no address: addresses come from arguments, the stack, maps and helpers"
         }
         Rule::Unset { .. } => "give the variable a value on every path",
+        Rule::Part { .. } => {
+            "this operation does not have it, or not in this stage: compare `op` and `stage` first"
+        }
         Rule::Bounds { .. } => {
             "check the offset on every path, so that offset and length together stay within the size"
         }
@@ -85,7 +88,10 @@ fn help(rule: &Rule) -> Option<&'static str> {
         Rule::ReadOnly { .. } => {
             "it is const here: inputs can be changed by prefilters only, results by postfilters only"
         }
-        Rule::Opaque { .. } => "use bpf_fuse_get_ro_dynptr or bpf_fuse_get_rw_dynptr",
+        Rule::Argument { reason, .. } if reason.contains("it may only be read here") => {
+            "not every operation has it or lets it be changed: of a family, compare `op` and `stage` first"
+        }
+        Rule::Opaque { .. } => "use bpf_dynptr_from_fuse_buffer_ro or bpf_dynptr_from_fuse_buffer_rw",
         Rule::Leak { .. } => "store a number instead: addresses must not get to where others can read them",
         Rule::Unreleased { .. } => {
             "give it back on every path to the end: bpf_ringbuf_submit or _discard, or the iterator's _destroy"

@@ -8,6 +8,7 @@
 //! | `twin-other` | nobody: a second plain directory | | an ordinary user |
 //! | `root` | root | | root |
 //! | `root+filter` | root | all members of `struct fuse_ops` | root |
+//! | `root+families` | root | all members of `struct fuse_filter` | root |
 //! | `other` | root | | an ordinary user |
 //! | `other+filter` | root | all members | an ordinary user |
 //! | `user` | an ordinary user | | that user |
@@ -35,6 +36,8 @@ struct Setting {
     name: &'static str,
     mounted: bool,
     filtered: bool,
+    /// By families.
+    families: bool,
     by_user: bool,
     uid: Option<u32>,
 }
@@ -104,7 +107,8 @@ fn say(text: &str) {
 /// The settings this user and machine can do; says why when it cannot do all.
 fn settings() -> Vec<Setting> {
     let root = rustix::process::geteuid().is_root();
-    let plain = Setting { name: "twin", mounted: false, filtered: false, by_user: false, uid: None };
+    let plain =
+        Setting { name: "twin", mounted: false, filtered: false, families: false, by_user: false, uid: None };
     let mut all = vec![plain];
     if root {
         all.push(Setting { name: "twin-other", uid: Some(USER), ..plain });
@@ -120,16 +124,19 @@ fn settings() -> Vec<Setting> {
             say(&format!("skipped: {name}, {name}+filter: {reason}"));
             continue;
         }
-        let one = Setting { name, mounted: true, filtered: false, by_user, uid };
+        let one = Setting { name, mounted: true, by_user, uid, ..plain };
         all.push(one);
         let name = match name {
             "root" => "root+filter",
             "other" => "other+filter",
             _ => "user+filter",
         };
-        match mount::everything() {
+        match mount::everything(false) {
             Some(_) => all.push(Setting { name, filtered: true, ..one }),
             None => say(&format!("skipped: {name}: bpf/tests/everything.bpf.o has not been built")),
+        }
+        if name == "root+filter" && mount::everything(true).is_some() {
+            all.push(Setting { name: "root+families", filtered: true, families: true, ..one });
         }
     }
     all
@@ -147,7 +154,7 @@ impl Stage {
     }
 
     fn make(&self) -> Result<Sides, String> {
-        let Setting { mounted, filtered, by_user, uid, .. } = self.setting;
+        let Setting { mounted, filtered, families, by_user, uid, .. } = self.setting;
         let root = self.scratch.path();
         let dir = |name: &str, owner: Option<u32>| {
             let path = root.join(name);
@@ -165,7 +172,7 @@ impl Stage {
         let mut sides = Sides { plain, mount: lower.clone(), lower, uid, filtered, by_user, notes };
         if mounted {
             let at = dir("m", owner)?;
-            let filter = if filtered { mount::everything() } else { None };
+            let filter = if filtered { mount::everything(families) } else { None };
             let mount = Mount::new(&sides.lower, &at, filter.as_deref(), owner, &service)?;
             *self.mount.lock().unwrap_or_else(PoisonError::into_inner) = Some(mount);
             sides.mount = at;

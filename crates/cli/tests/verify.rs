@@ -20,7 +20,7 @@ fn every_program_is_judged_and_told_of() {
     let verdicts = |verdict: &str| text.lines().filter(|line| line.starts_with(verdict)).count();
     assert_eq!((verdicts("rejected  "), verdicts("error: ")), (7, 7), "{text}");
     assert!(text.contains(&format!("accepted  {mistakes}:fine open_prefilter (fine)\n")), "{text}");
-    assert!(text.contains(&format!("accepted  {hide}:hide lookup_prefilter\n")), "{text}");
+    assert!(text.contains(&format!("accepted  {hide}:hide names (hide_name), in 16 places\n")), "{text}");
     assert_eq!(stdout(&fuse_bpf(["verify", &hide])).lines().count(), verdicts("accepted  ") - 1);
 }
 
@@ -97,15 +97,15 @@ fn a_log_is_written_while_programs_are_judged() {
     let text = stdout(&output);
     assert_eq!(status(&output), 2);
     for part in [
-        "\nfrom 53 to 55: ",
-        "\nfunc#1 @64 hidden\n",
+        "\nfrom 67 to 75: ",
+        "\nfunc#1 @87 hidden\n",
         "callee:\n frame1: R1=fp[0]-256 ",
         "; frame1: R0=map_value_or_null(id=",
-        ",map=hide_names,ks=256,vs=4)",
+        ",map=pattern_names,ks=256,vs=4)",
         " fp-272=dynptr_buffer(id=",
         ": safe\n",
         "returning from callee:\n frame1: R0=",
-        "\nto caller at 59:\n R0=",
+        "\nto caller at 72:\n R0=",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -123,13 +123,13 @@ fn a_log_is_written_while_programs_are_judged() {
 fn stats_tell_how_much_work_it_was() {
     let text =
         succeeds(["verify", "--stats", &object("filters/readonly.bpf.o"), &object("filters/hide.bpf.o")]);
-    let line = text.lines().find(|line| line.contains(":readonly unlink_prefilter")).unwrap();
+    let line = text.lines().find(|line| line.contains(":readonly renames/rename_prefilter")).unwrap();
     assert!(
         line.contains(": processed 2, states 1, longest path 2, frames 1, ") && line.ends_with(" µs"),
         "{line}"
     );
     // Its loop is bpf_loop.
-    let line = text.lines().find(|line| line.contains(":hide lookup_prefilter")).unwrap();
+    let line = text.lines().find(|line| line.contains(":hide names/lookup_prefilter")).unwrap();
     assert!(line.contains(", bounded by fuel, frames 2, "), "{line}");
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backing::{Backing, BackingError, Config};
+use crate::call::Compat;
 use crate::control;
 use crate::daemon::{Daemon, Link, MAX_WRITE, Peer};
 use crate::filter::{FilterError, FilterSet, Registry};
@@ -74,6 +75,7 @@ pub struct Builder {
     filters: Vec<FilterSet>,
     registry: Registry,
     daemon: Option<(Box<dyn Daemon>, u32)>,
+    compat: Compat,
     timeout: Duration,
     workers: usize,
     options: MountOptions,
@@ -107,6 +109,7 @@ impl Builder {
             filters: Vec::new(),
             registry: Registry::default(),
             daemon: None,
+            compat: Compat::None,
             timeout: Duration::ZERO,
             workers: default_workers(),
             options: MountOptions::default(),
@@ -122,6 +125,12 @@ impl Builder {
     /// The program sets that entry blocks find by name, beside those of the object of the set that names one.
     pub fn registry(mut self, registry: Registry) -> Builder {
         self.registry = registry;
+        self
+    }
+
+    /// Whether filters are held to what the series lets them.
+    pub fn compat(mut self, compat: Compat) -> Builder {
+        self.compat = compat;
         self
     }
 
@@ -201,6 +210,7 @@ impl Builder {
             max_reply: init.max_write as usize,
             slots: self.workers,
             registry: self.registry,
+            compat: self.compat,
             daemon,
         };
         let server = Arc::new(Server::new(backing, config)?);

@@ -14,20 +14,21 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use fuse_bpf_vm::host::{Buffer, Caller as Thread, Host};
 use fuse_bpf_vm::interp::Arg;
-use fuse_bpf_vm::mem::Window;
+use fuse_bpf_vm::mem::{Access, Window};
 use zerocopy::IntoBytes;
 
 use crate::abi::{StructDesc, Wire, bpf_fuse_meta_info, fuse_getxattr_in, fuse_in_header, verdict};
 use crate::backing::{Backing, Entry, File, Node};
 use crate::daemon::{DaemonFile, Handles};
 use crate::errno::Errno;
-use crate::filter::buffer::{FuseBuffer, cells};
+use crate::filter::buffer::{BufferFlags, FuseBuffer, cells};
 use crate::filter::entry::{self, Action};
+use crate::filter::family::{self, Given};
 use crate::filter::flow::{self, Stages};
 use crate::filter::machines::Lease;
 use crate::filter::trace::Trace;
-use crate::filter::{Chain, FilterSet, Stage};
-use crate::ops::{Filter, Op, OutArg, Source};
+use crate::filter::{Chain, FilterSet, Placed, Stage};
+use crate::ops::{Filter, InBuffer, Limit, Op, OutArg, Source};
 use crate::request::Decoded;
 use crate::transport::Reply;
 
@@ -35,6 +36,11 @@ use crate::transport::Reply;
 const HEAD: usize = 288;
 /// Most structs among the results a filter sees.
 const OUTS: usize = 2;
+
+/// Most arguments of a program.
+const MOST_ARGS: usize = 8;
+/// The number of a buffer the call does not have.
+const ABSENT: u32 = 0xff;
 
 /// Instructions one filter may execute in one call.
 pub const BUDGET: u64 = 1_000_000;
@@ -138,6 +144,10 @@ pub struct Call<'r> {
     pub data: &'r mut [u8],
     /// How much of `data` is filled.
     pub data_len: usize,
+    /// How filters are treated.
+    compat: Compat,
+    /// What a postfilter wants the operation to end with.
+    error_out: Option<Result<(), Errno>>,
     /// The programs that ran, for those who want to know.
     steps: Option<Vec<Step>>,
     head: [u8; HEAD],
@@ -146,18 +156,35 @@ pub struct Call<'r> {
     input: &'r [Cell<u8>],
     /// The request's struct with the numbers the daemon knows, before any filter.
     sent_on: &'r [u8],
+    /// With what lies before it in the struct of its family.
+    inputs: &'r [Cell<u8>],
     buffers: ArenaVec<'r, FuseBuffer<'r>>,
     outs: [&'r [Cell<u8>]; OUTS],
+    /// All of them, with what lies before them in the struct of their family.
+    results: &'r [Cell<u8>],
     arena: &'r Bump,
 }
 
-/// Where the inodes and open files are that requests name.
+/// Whether filters can do what the series does not let them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compat {
+    /// They can: all they change counts, and there is more to be changed.
+    #[default]
+    None,
+    /// What filters change counts where it does in v4 of the series ([`crate::ops::Series`]), errors are told where it tells them,
+    /// what is beyond it is not there, and a daemon's prefilter has no verdict.
+    V4,
+}
+
+/// Where the inodes and open files are that requests name, and how filters are treated.
 #[derive(Debug, Clone, Copy)]
 pub struct Tables<'t> {
     /// Those below.
     pub backing: &'t Backing,
     /// Those of the daemon.
     pub handles: &'t Handles,
+    /// How filters are treated.
+    pub compat: Compat,
 }
 
 impl<'r> Call<'r> {
@@ -177,6 +204,7 @@ impl<'r> Call<'r> {
         let node = tables.backing.node(header.nodeid)?;
         let chain = chain_of(&node);
         let mut call = Call::bare(header, request, node, chain, data, arena);
+        call.compat = tables.compat;
         call.resolve(tables, chain_of)?;
         call.sent_on = call.arena.alloc_slice_fill_iter(call.input.iter().map(Cell::get));
         let (nodeid, opcode) = (call.node.filter_nodeid(), call.opcode());
@@ -211,7 +239,9 @@ impl<'r> Call<'r> {
         data: &'r mut [u8],
         arena: &'r Bump,
     ) -> Call<'r> {
-        let input = cells(arena, request.input.len());
+        let at = request.op.filter.map_or(0, |filter| family::offsets(filter).0);
+        let inputs = cells(arena, at + request.input.len());
+        let input = inputs.get(at..).unwrap_or_default();
         store(input, request.input);
         Call {
             header,
@@ -237,14 +267,18 @@ impl<'r> Call<'r> {
             later: None,
             data,
             data_len: 0,
+            compat: Compat::None,
+            error_out: None,
             steps: None,
             head: [0; HEAD],
             head_len: 0,
             meta: cells(arena, bpf_fuse_meta_info::DESC.size),
             input,
             sent_on: &[],
+            inputs,
             buffers: ArenaVec::with_capacity_in(3, arena),
             outs: [&[]; OUTS],
+            results: &[],
             arena,
         }
     }
@@ -260,7 +294,7 @@ impl<'r> Call<'r> {
     /// Finds the file handle and the second inode a request names, and puts what filters see of them into
     /// the filtered copy.
     fn resolve(&mut self, tables: Tables<'_>, chain_of: impl Fn(&Node) -> Arc<Chain>) -> Result<(), Errno> {
-        let Tables { backing, handles } = tables;
+        let Tables { backing, handles, .. } = tables;
         let Some(desc) = self.op.input else { return Ok(()) };
         for field in desc.fields {
             let Some(raw) = self.request.input.get(field.offset..field.offset + 8) else { continue };
@@ -328,31 +362,47 @@ impl<'r> Call<'r> {
         let Some(filter) = self.op.filter else { return };
         let arena = self.arena;
         for buffer in filter.buffers {
-            let bytes: &'r [u8] = match buffer.from {
-                Source::String(i) => self.request.strings.get(i).map_or(b"\0", |s| s.to_bytes_with_nul()),
-                Source::Payload => self.request.payload,
-                Source::NodeName => {
-                    let mut name = ArenaVec::from_iter_in(self.node.name().iter().copied(), arena);
-                    name.push(0);
-                    name.into_bump_slice()
-                }
-            };
-            self.buffers.push(FuseBuffer::lent(bytes, buffer.flags, buffer.max, arena));
+            let lent = self.lent(buffer);
+            self.buffers.push(lent);
         }
+        // One behind the other, as families are given them.
+        let (_, mut end) = family::offsets(filter);
+        self.results = cells(arena, end + filter.out_structs().map(|desc| desc.size).sum::<usize>());
         let mut structs = 0;
         for out in filter.outs {
             match out {
                 OutArg::Struct { desc, .. } => {
-                    self.outs[structs] = cells(arena, desc.size);
+                    self.outs[structs] = self.results.get(end..end + desc.size).unwrap_or_default();
                     structs += 1;
+                    end += desc.size;
                 }
-                OutArg::Buffer { max, .. } => {
-                    let requested = || self.input::<fuse_getxattr_in>().size as usize;
-                    let max = max.unwrap_or_else(requested).min(self.data.len());
-                    self.buffers.push(FuseBuffer::room(max, arena));
+                OutArg::Buffer { max, extension, .. } => {
+                    let max = match *max {
+                        // Data nobody looks at stays where it was read.
+                        Limit::Asked(_) | Limit::Bytes(_) if *extension && !self.chain.sees_data(filter) => 0,
+                        Limit::Bytes(max) => max,
+                        Limit::Asked(offset) => (self.word(offset) as usize).min(self.data.len()),
+                    };
+                    let given = !*extension || self.compat == Compat::None;
+                    self.buffers.push(FuseBuffer::room(if given { max } else { 0 }, arena));
                 }
             }
         }
+    }
+
+    /// A buffer of the request.
+    fn lent(&self, buffer: &InBuffer) -> FuseBuffer<'r> {
+        let bytes: &'r [u8] = match buffer.from {
+            _ if buffer.extension && self.compat != Compat::None => &[],
+            Source::String(i) => self.request.strings.get(i).map_or(b"\0", |s| s.to_bytes_with_nul()),
+            Source::Payload => self.request.payload,
+            Source::NodeName => {
+                let mut name = ArenaVec::from_iter_in(self.node.name().iter().copied(), self.arena);
+                name.push(0);
+                name.into_bump_slice()
+            }
+        };
+        FuseBuffer::lent(bytes, buffer.flags, buffer.max, self.arena)
     }
 
     fn set_meta(&mut self, edit: impl FnOnce(&mut bpf_fuse_meta_info)) {
@@ -408,6 +458,45 @@ impl<'r> Call<'r> {
             Some(buffer) => CStr::from_bytes_until_nul(buffer.bytes()).map_err(|_| Errno::EINVAL),
             None => self.request.strings.get(index).copied().ok_or(Errno::EINVAL),
         }
+    }
+
+    /// The name in in-buffer number `index` of the filters, if they changed it.
+    pub fn edited(&self, index: usize) -> Option<Result<&'r CStr, Errno>> {
+        let buffer = self.buffers.get(index).filter(|buffer| buffer.modified())?;
+        Some(CStr::from_bytes_until_nul(buffer.bytes()).map_err(|_| Errno::EINVAL))
+    }
+
+    /// So many bytes of the reply's data are there: shows them to postfilters, if any look.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` when the operation has no buffer of results.
+    pub fn show_data(&mut self, len: usize) -> Result<(), Errno> {
+        use crate::abi::fuse_read_iter_out;
+        self.data_len = len;
+        if self.op.name == "READ" {
+            self.set_out(0, &fuse_read_iter_out { ret: len as u64 });
+        }
+        let at = self.op.filter.and_then(Filter::out_buffer).ok_or(Errno::EIO)?;
+        let buffer = self.buffers.get_mut(at).ok_or(Errno::EIO)?;
+        if buffer.max() > 0 {
+            buffer.fill(self.data.get(..len).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Takes the data back as postfilters left it, if any looked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::show_data`].
+    pub fn take_data(&mut self) -> Result<(), Errno> {
+        let at = self.op.filter.and_then(Filter::out_buffer).ok_or(Errno::EIO)?;
+        let buffer = self.buffers.get(at).ok_or(Errno::EIO)?;
+        if buffer.max() > 0 && self.is_filtered() {
+            self.data_len = buffer.copy_to(self.data);
+        }
+        Ok(())
     }
 
     /// The payload of the request, as prefilters left it if they may edit it.
@@ -489,7 +578,11 @@ impl<'r> Call<'r> {
             return executor.backing(self);
         }
         let chain = Arc::clone(&self.chain);
-        flow::run(chain.sets().len(), &mut Filtered { call: self, chain: &chain, machine, trace, executor })
+        let mut filtered =
+            Filtered { call: self, chain: &chain, machine, trace, executor, results: Vec::new() };
+        let result = flow::run(chain.sets().len(), &mut filtered);
+        filtered.end();
+        result
     }
 
     /// The request's struct as it is sent on to the daemon: with its own numbers, and without what filters changed.
@@ -616,25 +709,47 @@ struct Filtered<'c, 'r> {
     machine: &'c mut Lease,
     trace: &'c Trace,
     executor: &'c mut dyn Executor<'r>,
+    /// With `compat=v4`, the results as the operation left them: structs, then the buffer.
+    results: Vec<Vec<u8>>,
+}
+
+impl Filtered<'_, '_> {
+    /// All filters were asked.
+    fn end(self) {
+        if !self.results.is_empty() {
+            self.call.drop_changed_results(&self.results);
+        }
+    }
 }
 
 impl Stages for Filtered<'_, '_> {
     fn ask(&mut self, index: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno> {
+        self.call.error_out = None;
         let Some(set) = self.chain.sets().get(index) else { return Ok(None) };
-        let program = if default {
-            set.default_filter()
+        let placed = if default {
+            set.default_filter(self.call.op, stage)
         } else {
-            self.call.op.filter.and_then(|filter| set.program(filter, stage))
+            self.call.op.filter.and_then(|filter| set.placed(filter, stage))
         };
-        let Some(program) = program else { return Ok(None) };
+        let Some(Placed { program, verdict }) = placed else { return Ok(None) };
+        // Who wants to know what ran is shown it all the same.
+        if verdict.is_some() && self.call.steps.is_none() {
+            return Ok(*verdict);
+        }
 
         self.call.enter(stage);
-        let (args, count) = self.call.arguments(stage, default);
+        let (args, count) = match set.has_families() {
+            true => self.call.family_arguments(stage, default),
+            false => self.call.arguments(stage, default),
+        };
         let call = &mut *self.call;
         let mut host = FilterHost {
             buffers: &mut call.buffers,
             header: &call.header,
             node: call.node.nodeid(),
+            file: call.file.as_deref(),
+            error_out: (stage == Stage::Post && call.compat == Compat::None).then_some(&mut call.error_out),
+            absent: FuseBuffer::lent(&[], BufferFlags::IMMUTABLE, 0, call.arena),
             trace: self.trace,
         };
         let start = call.steps.is_some().then(Instant::now);
@@ -664,12 +779,18 @@ impl Stages for Filtered<'_, '_> {
     fn ask_daemon(&mut self, _: usize, stage: Stage) -> Result<u32, Errno> {
         self.call.enter(stage);
         self.machine.give_back();
-        self.executor.daemon_filter(self.call, stage)
+        let value = self.executor.daemon_filter(self.call, stage)?;
+        // The series has no way to say more.
+        Ok(if self.call.compat == Compat::V4 { verdict::CONTINUE } else { value })
     }
 
     fn backing(&mut self) -> Result<(), Errno> {
         self.call.leave_prefilters();
-        self.executor.backing(self.call)
+        let result = self.executor.backing(self.call);
+        if self.call.compat == Compat::V4 {
+            self.results = self.call.results();
+        }
+        result
     }
 
     fn daemon(&mut self, judged: bool) -> Result<(), Errno> {
@@ -683,12 +804,15 @@ impl Stages for Filtered<'_, '_> {
             self.call.attach(set, asked, &|name| self.executor.set_named(name))?;
         }
         // A name that is not below was given a backing object: it is found all the same.
-        if std::mem::take(&mut self.call.entry_given) { Ok(()) } else { result }
+        let result = if std::mem::take(&mut self.call.entry_given) { Ok(()) } else { result };
+        self.call.error_out.take().unwrap_or(result)
     }
 
     fn set_result(&mut self, result: Result<(), Errno>) {
+        let told = self.call.compat == Compat::None
+            || self.call.op.filter.is_none_or(|filter| filter.series.tells_errors);
         let error = result.map_or_else(|error| error.raw().wrapping_neg() as u32, |()| 0);
-        self.call.set_meta(|meta| meta.error_in = error);
+        self.call.set_meta(|meta| meta.error_in = if told { error } else { 0 });
     }
 }
 
@@ -698,8 +822,8 @@ impl<'r> Call<'r> {
     }
 
     /// The arguments of a program, in the order of its prototype, and how many there are.
-    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; 6], usize) {
-        let mut args = [Arg::Scalar(0); 6];
+    fn arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
+        let mut args = [Arg::Scalar(0); MOST_ARGS];
         args[0] = Arg::Mem(Window::from_cells(self.meta).read_only());
         let mut count = 1;
         let Some(filter) = self.op.filter.filter(|_| !default) else { return (args, count) };
@@ -714,7 +838,11 @@ impl<'r> Call<'r> {
             push(Arg::Mem(if stage == Stage::Pre { window } else { window.read_only() }));
         }
         let inputs = filter.buffers.len();
-        (0..inputs).for_each(|i| push(Arg::Buffer(i as u32)));
+        let buffers = |extension| {
+            let own = filter.buffers.iter().enumerate();
+            own.filter(move |(_, buffer)| buffer.extension == extension).map(|(i, _)| Arg::Buffer(i as u32))
+        };
+        buffers(false).for_each(&mut push);
         if stage == Stage::Post {
             let mut structs = self.outs.iter();
             for out in filter.outs {
@@ -726,7 +854,31 @@ impl<'r> Call<'r> {
                 });
             }
         }
+        // As in the prototypes, what the series does not have comes last.
+        buffers(true).for_each(&mut push);
         (args, count)
+    }
+
+    /// The arguments of a program of a `struct fuse_filter`.
+    fn family_arguments(&self, stage: Stage, default: bool) -> ([Arg<'r>; MOST_ARGS], usize) {
+        let numbers = [Given::Number(family::opcode(self.op).into()), Given::Number(stage as u64)];
+        let least = [Given::Meta, numbers[0], numbers[1]];
+        let filter = self.op.filter.filter(|_| !default);
+        let given = filter.map_or(&least[..], |filter| family::given(filter, stage));
+        let mut args = [Arg::Scalar(0); MOST_ARGS];
+        for (arg, given) in args.iter_mut().zip(given) {
+            *arg = match *given {
+                Given::Meta => Arg::Mem(Window::from_cells(self.meta).read_only()),
+                Given::Number(number) => Arg::Scalar(number),
+                Given::In(Access::ReadWrite) => Arg::Mem(Window::from_cells(self.inputs)),
+                Given::In(Access::Read) => Arg::Mem(Window::from_cells(self.inputs).read_only()),
+                Given::Out => Arg::Mem(Window::from_cells(self.results)),
+                Given::NoStruct => Arg::Mem(Window::from_cells(&[]).read_only()),
+                Given::Buffer(index) => Arg::Buffer(index),
+                Given::NoBuffer => Arg::Buffer(ABSENT),
+            };
+        }
+        (args, given.len())
     }
 
     /// Tells filters in which stage the call is.
@@ -742,7 +894,63 @@ impl<'r> Call<'r> {
     fn leave_prefilters(&mut self) {
         self.set_meta(|meta| meta.opcode &= verdict::OPCODE_FILTER);
         let inputs = self.op.filter.map_or(0, |filter| filter.buffers.len());
+        if self.compat == Compat::V4 {
+            self.drop_changed_arguments();
+        }
         self.buffers.iter_mut().take(inputs).for_each(FuseBuffer::freeze);
+    }
+
+    /// With `compat=v4`: only what the series honours of what prefilters changed stays.
+    fn drop_changed_arguments(&mut self) {
+        let Some(filter) = self.op.filter else { return };
+        let before = filter.series.before;
+        for field in self.op.input.into_iter().flat_map(|desc| desc.fields) {
+            if !before.contains(&field.name.trim_start_matches("r#")) {
+                let range = field.offset..field.offset + field.size;
+                let sent = self.sent_on.get(range).unwrap_or_default();
+                store(self.input.get(field.offset..).unwrap_or_default(), sent);
+            }
+        }
+        for (index, buffer) in filter.buffers.iter().enumerate() {
+            if !before.contains(&buffer.name) {
+                self.buffers[index] = self.lent(buffer);
+            }
+        }
+    }
+
+    /// The results as they are: structs, then the buffer.
+    fn results(&mut self) -> Vec<Vec<u8>> {
+        let mut results: Vec<Vec<u8>> = (0..OUTS).map(|index| self.out_bytes(index).collect()).collect();
+        results.push(self.out_buffer().map(|buffer| buffer.bytes().to_vec()).unwrap_or_default());
+        results
+    }
+
+    /// With `compat=v4`: only what the series honours of what postfilters changed stays.
+    fn drop_changed_results(&mut self, results: &[Vec<u8>]) {
+        let Some(filter) = self.op.filter else { return };
+        let after = filter.series.after;
+        let mut structs = results.iter().enumerate();
+        for out in filter.outs {
+            match out {
+                OutArg::Buffer { name, .. } => {
+                    if let (false, Some(kept)) = (after.contains(name), results.last())
+                        && let Ok(buffer) = self.out_buffer()
+                    {
+                        buffer.fill(kept);
+                    }
+                }
+                OutArg::Struct { name, desc } => {
+                    let Some((index, kept)) = structs.next() else { continue };
+                    for field in desc.fields.iter().filter(|_| !after.contains(name)) {
+                        let path = format!("{name}.{}", field.name.trim_start_matches("r#"));
+                        if !after.contains(&path.as_str()) {
+                            let range = field.offset..field.offset + field.size;
+                            self.set_out_bytes(index, field.offset, kept.get(range).unwrap_or_default());
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Applies the entry blocks that were written on behalf of a set to what the entry will have, and takes them.
@@ -778,13 +986,23 @@ struct FilterHost<'c, 'r> {
     header: &'c fuse_in_header,
     /// The kernel's number for the inode, which is never given to another one.
     node: u64,
+    /// The file it is on.
+    file: Option<&'c File>,
+    /// What the operation is to end with, where filters may say so.
+    error_out: Option<&'c mut Option<Result<(), Errno>>>,
+    /// What the call has no buffer for.
+    absent: FuseBuffer<'r>,
     trace: &'c Trace,
 }
 
 /// A run may be shorter than the call: its program is borrowed for less.
 impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
     fn buffer(&mut self, index: u32) -> Option<&mut dyn Buffer<'s>> {
-        self.buffers.get_mut(index as usize).map(|b| b as &mut dyn Buffer<'s>)
+        let buffer = match index {
+            ABSENT => Some(&mut self.absent),
+            _ => self.buffers.get_mut(index as usize),
+        };
+        buffer.map(|b| b as &mut dyn Buffer<'s>)
     }
 
     fn caller(&self) -> Thread {
@@ -809,6 +1027,22 @@ impl<'s, 'r: 's> Host<'s> for FilterHost<'_, 'r> {
 
     fn node(&self) -> Option<u64> {
         Some(self.node)
+    }
+
+    fn read_file(&mut self, offset: u64, to: &mut [u8]) -> Option<usize> {
+        self.file?.read_at(offset, to).ok()
+    }
+
+    fn set_result(&mut self, result: i32) -> bool {
+        let error = match result {
+            0 => Ok(()),
+            -511..=-1 => Err(Errno::new(-result)),
+            _ => return false,
+        };
+        self.error_out.as_mut().is_some_and(|out| {
+            **out = Some(error);
+            true
+        })
     }
 
     fn print(&mut self, line: &str) {

@@ -248,12 +248,19 @@ impl DryRun {
         data: &mut [u8],
     ) -> Result<Report, DryRunError> {
         let arena = Bump::new();
+        let mut input = self.input.clone();
+        if let Some(at) = self.op.filter.and_then(asked_size)
+            && input.get(at..at + 4) == Some(&[0; 4])
+        {
+            // As much is asked for as there is.
+            let len = u32::try_from(self.data.len()).unwrap_or(u32::MAX);
+            input[at..at + 4].copy_from_slice(&len.to_ne_bytes());
+        }
         let mut strings = [c""; 2];
         for (to, from) in strings.iter_mut().zip(&self.strings) {
             *to = from.as_c_str();
         }
-        let request =
-            Decoded { op: self.op, input: &self.input, strings, payload: &self.payload, group: None };
+        let request = Decoded { op: self.op, input: &input, strings, payload: &self.payload, group: None };
         let mut call = Call::imagine(self.header, request, backing.root(), Arc::clone(chain), data, &arena);
         let before = call.inspect();
         let trace = Trace::default();
@@ -272,6 +279,14 @@ impl DryRun {
         let (_, printed) = trace.read(&mut from, std::time::Duration::ZERO);
         Ok(Report { steps: call.take_steps(), before, after: call.inspect(), result, printed })
     }
+}
+
+/// Where in the struct of a request the length of its result is, if it must be asked for.
+fn asked_size(filter: &ops::Filter) -> Option<usize> {
+    filter.outs.iter().find_map(|out| match out {
+        ops::OutArg::Buffer { max: ops::Limit::Asked(at), extension: true, .. } => Some(*at),
+        _ => None,
+    })
 }
 
 /// A field by its path, with its offset in the outermost struct.

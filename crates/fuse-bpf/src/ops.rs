@@ -62,6 +62,8 @@ pub struct Filter {
     pub buffers: &'static [InBuffer],
     /// What only the postfilter is given, writable, in order.
     pub outs: &'static [OutArg],
+    /// What the series makes of it.
+    pub series: Series,
 }
 
 /// A buffer argument that comes from the request.
@@ -73,8 +75,10 @@ pub struct InBuffer {
     pub from: Source,
     /// What a prefilter may do with it.
     pub flags: BufferFlags,
-    /// Longest it may grow, in bytes.
+    /// Longest it may grow, in bytes; it may always keep its length.
     pub max: usize,
+    /// Whether the series does not have it.
+    pub extension: bool,
 }
 
 /// Where the bytes of an [`InBuffer`] are.
@@ -102,9 +106,31 @@ pub enum OutArg {
     Buffer {
         /// Its name in the C prototype.
         name: &'static str,
-        /// Longest it may be, in bytes; `None` when the caller's request says so (`fuse_getxattr_in.size`).
-        max: Option<usize>,
+        /// Longest it may be.
+        max: Limit,
+        /// Whether the series does not have it.
+        extension: bool,
     },
+}
+
+/// How long a buffer of results may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// So many bytes.
+    Bytes(usize),
+    /// As many as the request says, in the 32-bit field of its struct at this offset.
+    Asked(usize),
+}
+
+/// What the series does with what filters change, which `compat=v4` does as well: of everything else changes are dropped.
+#[derive(Debug)]
+pub struct Series {
+    /// Fields of the in-struct and buffers that reach the operation: `flags`, `name`.
+    pub before: &'static [&'static str],
+    /// Results that reach the caller: `out.fh`, all of `out`, `value`.
+    pub after: &'static [&'static str],
+    /// Whether postfilters are told of errors.
+    pub tells_errors: bool,
 }
 
 impl Filter {
@@ -129,118 +155,171 @@ pub const READDIR_PAGE: usize = 4096;
 
 /// A name that prefilters see and cannot change.
 const fn fixed_name(name: &'static str, string: usize) -> InBuffer {
-    InBuffer { name, from: Source::String(string), flags: BufferFlags::IMMUTABLE, max: NAME }
+    InBuffer {
+        name,
+        from: Source::String(string),
+        flags: BufferFlags::IMMUTABLE,
+        max: NAME,
+        extension: false,
+    }
 }
 
 /// A name that prefilters may replace.
 const fn name(from: Source) -> InBuffer {
-    InBuffer { name: "name", from, flags: BufferFlags::EDITABLE, max: NAME }
+    InBuffer { name: "name", from, flags: BufferFlags::EDITABLE, max: NAME, extension: false }
 }
 
 const fn out(name: &'static str, desc: &'static StructDesc) -> OutArg {
     OutArg::Struct { name, desc }
 }
 
-const VALUE: OutArg = OutArg::Buffer { name: "value", max: None };
+const VALUE: OutArg = buffer("value", Limit::Asked(0));
+
+const fn buffer(name: &'static str, max: Limit) -> OutArg {
+    OutArg::Buffer { name, max, extension: false }
+}
 
 macro_rules! filters {
-    ($($(#[$doc:meta])* $konst:ident = $member:literal, $opcode:literal, in $input:expr, [$($buffer:expr),*], out [$($out:expr),*];)*) => {
+    ($($(#[$doc:meta])* $konst:ident = $member:literal, $opcode:literal, in $input:expr, [$($buffer:expr),*], out [$($out:expr),*],
+        series [$($before:literal),*] [$($after:literal),*] $errors:ident;)*) => {
         $($(#[$doc])* pub static $konst: Filter = Filter {
             member: $member,
             opcode: $opcode,
             input: $input,
             buffers: &[$($buffer),*],
             outs: &[$($out),*],
+            series: Series { before: &[$($before),*], after: &[$($after),*], tells_errors: filters!(@ $errors) },
         };)*
 
         /// The member pairs of `struct fuse_ops`, in its order.
         pub static FILTERS: &[&Filter] = &[$(&$konst),*];
     };
+    (@ errors) => { true };
+    (@ silent) => { false };
 }
 
 filters! {
     /// FUSE_OPEN.
-    OPEN = "open", 14, in Some(fuse_open_in::DESC), [], out [out("out", fuse_open_out::DESC)];
+    OPEN = "open", 14, in Some(fuse_open_in::DESC), [], out [out("out", fuse_open_out::DESC)],
+        series ["flags"] ["out.fh"] errors;
     /// FUSE_OPENDIR.
-    OPENDIR = "opendir", 27, in Some(fuse_open_in::DESC), [], out [out("out", fuse_open_out::DESC)];
+    OPENDIR = "opendir", 27, in Some(fuse_open_in::DESC), [], out [out("out", fuse_open_out::DESC)],
+        series ["flags"] ["out.fh"] errors;
     /// FUSE_CREATE and FUSE_TMPFILE.
     CREATE_OPEN = "create_open", 35, in Some(fuse_create_in::DESC), [fixed_name("name", 0)],
-        out [out("entry_out", fuse_entry_out::DESC), out("out", fuse_open_out::DESC)];
+        out [out("entry_out", fuse_entry_out::DESC), out("out", fuse_open_out::DESC)],
+        series ["mode"] ["entry_out.nodeid", "out.fh"] errors;
     /// FUSE_RELEASE.
-    RELEASE = "release", 18, in Some(fuse_release_in::DESC), [], out [];
+    RELEASE = "release", 18, in Some(fuse_release_in::DESC), [], out [],
+        series [] [] errors;
     /// FUSE_RELEASEDIR.
-    RELEASEDIR = "releasedir", 29, in Some(fuse_release_in::DESC), [], out [];
+    RELEASEDIR = "releasedir", 29, in Some(fuse_release_in::DESC), [], out [],
+        series [] [] errors;
     /// FUSE_FLUSH.
-    FLUSH = "flush", 25, in Some(fuse_flush_in::DESC), [], out [];
+    FLUSH = "flush", 25, in Some(fuse_flush_in::DESC), [], out [],
+        series [] [] errors;
     /// FUSE_LSEEK.
-    LSEEK = "lseek", 46, in Some(fuse_lseek_in::DESC), [], out [out("out", fuse_lseek_out::DESC)];
+    LSEEK = "lseek", 46, in Some(fuse_lseek_in::DESC), [], out [out("out", fuse_lseek_out::DESC)],
+        series ["offset", "whence"] ["out.offset"] silent;
     /// FUSE_COPY_FILE_RANGE and FUSE_COPY_FILE_RANGE_64.
     COPY_FILE_RANGE = "copy_file_range", 47, in Some(fuse_copy_file_range_in::DESC), [],
-        out [out("out", fuse_write_out::DESC)];
+        out [out("out", fuse_write_out::DESC)],
+        series ["off_in", "off_out", "len", "flags"] [] silent;
     /// FUSE_FSYNC.
-    FSYNC = "fsync", 20, in Some(fuse_fsync_in::DESC), [], out [];
+    FSYNC = "fsync", 20, in Some(fuse_fsync_in::DESC), [], out [],
+        series ["fsync_flags"] [] silent;
     /// FUSE_FSYNCDIR.
-    DIR_FSYNC = "dir_fsync", 30, in Some(fuse_fsync_in::DESC), [], out [];
+    DIR_FSYNC = "dir_fsync", 30, in Some(fuse_fsync_in::DESC), [], out [],
+        series ["fsync_flags"] [] silent;
     /// FUSE_GETXATTR: with `in->size` 0 the answer is in `out`, else in `value`.
     GETXATTR = "getxattr", 22, in Some(fuse_getxattr_in::DESC), [name(Source::String(0))],
-        out [VALUE, out("out", fuse_getxattr_out::DESC)];
+        out [VALUE, out("out", fuse_getxattr_out::DESC)],
+        series ["name"] ["value", "out.size"] silent;
     /// FUSE_LISTXATTR: as for getxattr.
     LISTXATTR = "listxattr", 23, in Some(fuse_getxattr_in::DESC), [],
-        out [VALUE, out("out", fuse_getxattr_out::DESC)];
+        out [VALUE, out("out", fuse_getxattr_out::DESC)],
+        series [] ["value", "out.size"] errors;
     /// FUSE_SETXATTR.
     SETXATTR = "setxattr", 21, in Some(fuse_setxattr_in::DESC), [
         name(Source::String(0)),
-        InBuffer { name: "value", from: Source::Payload, flags: BufferFlags::EDITABLE, max: 65536 }
-    ], out [];
+        InBuffer { name: "value", from: Source::Payload, flags: BufferFlags::EDITABLE, max: 65536, extension: false }
+    ], out [],
+        series [] [] silent;
     /// FUSE_REMOVEXATTR.
-    REMOVEXATTR = "removexattr", 24, in None, [name(Source::String(0))], out [];
-    /// FUSE_READ: the count only; data is not shown to filters.
-    READ_ITER = "read_iter", 15, in Some(fuse_read_in::DESC), [], out [out("out", fuse_read_iter_out::DESC)];
-    /// FUSE_WRITE: the count only; data is not shown to filters.
-    WRITE_ITER = "write_iter", 16, in Some(fuse_write_in::DESC), [], out [out("out", fuse_write_iter_out::DESC)];
+    REMOVEXATTR = "removexattr", 24, in None, [name(Source::String(0))], out [],
+        series [] [] silent;
+    /// FUSE_READ, with the data that was read.
+    READ_ITER = "read_iter", 15, in Some(fuse_read_in::DESC), [], out [
+        out("out", fuse_read_iter_out::DESC),
+        OutArg::Buffer { name: "data", max: Limit::Asked(16), extension: true }
+    ],
+        series [] [] errors;
+    /// FUSE_WRITE, with the data that is to be written; more than was sent there cannot be.
+    WRITE_ITER = "write_iter", 16, in Some(fuse_write_in::DESC), [
+        InBuffer { name: "data", from: Source::Payload, flags: BufferFlags::EDITABLE, max: 0, extension: true }
+    ], out [out("out", fuse_write_iter_out::DESC)],
+        series [] ["out.ret"] errors;
     /// FUSE_FALLOCATE.
-    FILE_FALLOCATE = "file_fallocate", 43, in Some(fuse_fallocate_in::DESC), [], out [];
+    FILE_FALLOCATE = "file_fallocate", 43, in Some(fuse_fallocate_in::DESC), [], out [],
+        series ["mode", "offset", "length"] [] silent;
     /// FUSE_LOOKUP: the postfilter may write entry blocks.
     LOOKUP = "lookup", 1, in None, [name(Source::String(0))], out [
         out("out", fuse_entry_out::DESC),
-        OutArg::Buffer { name: "entries", max: Some(entry::BLOCK * entry::MAX) }
-    ];
+        buffer("entries", Limit::Bytes(entry::BLOCK * entry::MAX))
+    ],
+        series ["name"] ["out.nodeid", "entries"] errors;
     /// FUSE_MKNOD.
-    MKNOD = "mknod", 8, in Some(fuse_mknod_in::DESC), [fixed_name("name", 0)], out [];
+    MKNOD = "mknod", 8, in Some(fuse_mknod_in::DESC), [fixed_name("name", 0)], out [],
+        series ["mode", "rdev", "umask"] [] errors;
     /// FUSE_MKDIR.
-    MKDIR = "mkdir", 9, in Some(fuse_mkdir_in::DESC), [fixed_name("name", 0)], out [];
+    MKDIR = "mkdir", 9, in Some(fuse_mkdir_in::DESC), [fixed_name("name", 0)], out [],
+        series ["mode", "umask"] [] errors;
     /// FUSE_RMDIR.
-    RMDIR = "rmdir", 11, in None, [fixed_name("name", 0)], out [];
+    RMDIR = "rmdir", 11, in None, [fixed_name("name", 0)], out [],
+        series [] [] errors;
     /// FUSE_RENAME2: `renameat2(2)` with flags.
     RENAME2 = "rename2", 45, in Some(fuse_rename2_in::DESC),
-        [fixed_name("old_name", 0), fixed_name("new_name", 1)], out [];
+        [fixed_name("old_name", 0), fixed_name("new_name", 1)], out [],
+        series ["flags"] [] errors;
     /// FUSE_RENAME.
     RENAME = "rename", 12, in Some(fuse_rename_in::DESC),
-        [fixed_name("old_name", 0), fixed_name("new_name", 1)], out [];
+        [fixed_name("old_name", 0), fixed_name("new_name", 1)], out [],
+        series [] [] errors;
     /// FUSE_UNLINK.
-    UNLINK = "unlink", 10, in None, [fixed_name("name", 0)], out [];
+    UNLINK = "unlink", 10, in None, [fixed_name("name", 0)], out [],
+        series [] [] errors;
     /// FUSE_LINK: filtered by the set of the file, not of the directory.
-    LINK = "link", 13, in Some(fuse_link_in::DESC), [name(Source::String(0))], out [];
+    LINK = "link", 13, in Some(fuse_link_in::DESC), [name(Source::String(0))], out [],
+        series [] [] errors;
     /// FUSE_GETATTR.
-    GETATTR = "getattr", 3, in Some(fuse_getattr_in::DESC), [], out [out("out", fuse_attr_out::DESC)];
+    GETATTR = "getattr", 3, in Some(fuse_getattr_in::DESC), [], out [out("out", fuse_attr_out::DESC)],
+        series [] ["out"] silent;
     /// FUSE_SETATTR.
-    SETATTR = "setattr", 4, in Some(fuse_setattr_in::DESC), [], out [out("out", fuse_attr_out::DESC)];
+    SETATTR = "setattr", 4, in Some(fuse_setattr_in::DESC), [], out [out("out", fuse_attr_out::DESC)],
+        series ["size", "atime", "mtime", "ctime", "atimensec", "mtimensec", "ctimensec", "mode", "uid", "gid"] [] silent;
     /// FUSE_STATFS.
-    STATFS = "statfs", 17, in None, [], out [out("out", fuse_statfs_out::DESC)];
-    /// FUSE_READLINK.
-    GET_LINK = "get_link", 5, in None, [name(Source::NodeName)], out [];
+    STATFS = "statfs", 17, in None, [], out [out("out", fuse_statfs_out::DESC)],
+        series [] ["out"] silent;
+    /// FUSE_READLINK, with the target that was read.
+    GET_LINK = "get_link", 5, in None, [name(Source::NodeName)], out [
+        OutArg::Buffer { name: "target", max: Limit::Bytes(4096), extension: true }
+    ],
+        series [] [] silent;
     /// FUSE_SYMLINK.
     SYMLINK = "symlink", 6, in None, [
         fixed_name("name", 0),
-        InBuffer { name: "path", from: Source::String(1), flags: BufferFlags::EDITABLE, max: 4096 }
-    ], out [];
+        InBuffer { name: "path", from: Source::String(1), flags: BufferFlags::EDITABLE, max: 4096, extension: false }
+    ], out [],
+        series [] [] errors;
     /// FUSE_READDIR and FUSE_READDIRPLUS: one page of records at a time.
     READDIR = "readdir", 28, in Some(fuse_read_in::DESC), [], out [
         out("out", fuse_read_out::DESC),
-        OutArg::Buffer { name: "buffer", max: Some(READDIR_PAGE) }
-    ];
+        buffer("buffer", Limit::Bytes(READDIR_PAGE))
+    ],
+        series [] ["buffer", "out.offset", "out.again"] errors;
     /// FUSE_ACCESS.
-    ACCESS = "access", 34, in Some(fuse_access_in::DESC), [], out [];
+    ACCESS = "access", 34, in Some(fuse_access_in::DESC), [], out [],
+        series ["mask"] [] silent;
 }
 
 /// A row of [`OPS`] that is done on the backing directory.

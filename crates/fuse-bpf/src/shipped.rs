@@ -3,6 +3,7 @@
 //! Sources are in `bpf/filters`; the objects beside them are embedded, so that nobody needs a compiler. A
 //! test rebuilds them and compares.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use fuse_bpf_vm::link::Module;
@@ -18,11 +19,13 @@ pub const OBJECTS: &[(&str, &[u8])] = &[
     ("hide", include_bytes!("../../../bpf/filters/hide.bpf.o")),
     ("readonly", include_bytes!("../../../bpf/filters/readonly.bpf.o")),
     ("audit", include_bytes!("../../../bpf/filters/audit.bpf.o")),
+    ("mask", include_bytes!("../../../bpf/filters/mask.bpf.o")),
+    ("redact", include_bytes!("../../../bpf/filters/redact.bpf.o")),
 ];
 
 /// Longest name, in bytes.
 const NAME: usize = 255;
-/// Room for a name and its NUL in the maps of `hide`.
+/// Room for a name and its NUL in the maps of patterns.
 const TEXT: usize = 256;
 
 /// Why a shipped filter cannot be used as asked.
@@ -34,6 +37,16 @@ pub enum ShippedError {
     Pattern {
         /// The pattern.
         pattern: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// What is to be redacted is of no known form.
+    #[error(
+        "`{text}`: {reason}; what is redacted is PATTERN=START-END[,START-END...], in bytes, END not included"
+    )]
+    Redaction {
+        /// What was given.
+        text: String,
         /// What is wrong with it.
         reason: &'static str,
     },
@@ -58,7 +71,7 @@ pub enum ShippedError {
     NoMap(&'static str),
 }
 
-/// Which names `hide` hides.
+/// Which names a filter is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// This name.
@@ -110,6 +123,74 @@ impl std::fmt::Display for Pattern {
 /// When there are more patterns than it holds.
 pub fn hide(patterns: &[Pattern], options: impl Into<LoadOptions>) -> Result<FilterSet, ShippedError> {
     let set = load("hide", options)?;
+    put_patterns(&set, patterns)?;
+    Ok(set)
+}
+
+/// A set that shows stars in place of what follows the first `=` of each line of files with such names. They cannot be
+/// written.
+///
+/// # Errors
+///
+/// As [`hide`].
+pub fn mask(patterns: &[Pattern], options: impl Into<LoadOptions>) -> Result<FilterSet, ShippedError> {
+    let set = load("mask", options)?;
+    put_patterns(&set, patterns)?;
+    Ok(set)
+}
+
+/// A set that shows zeros in place of ranges of files with such names. The ranges cannot be written.
+///
+/// # Errors
+///
+/// As [`hide`], and when there are more ranges than it holds.
+pub fn redact(
+    redactions: &[Redaction],
+    options: impl Into<LoadOptions>,
+) -> Result<Vec<FilterSet>, ShippedError> {
+    let options = options.into();
+    let each = redactions.iter().map(|redaction| {
+        let set = load("redact", options)?;
+        put_patterns(&set, std::slice::from_ref(&redaction.pattern))?;
+        for (index, range) in redaction.ranges.iter().enumerate() {
+            let value = [range.start.to_ne_bytes(), range.end.to_ne_bytes()].concat();
+            put(&set, "redact_ranges", index + 1, "range", &(index as u32).to_ne_bytes(), &value)?;
+        }
+        let count = redaction.ranges.len() as u32;
+        put(&set, "redact_count", 1, "", &0u32.to_ne_bytes(), &count.to_ne_bytes())?;
+        Ok(set)
+    });
+    each.collect()
+}
+
+/// Ranges of files with such names: `PATTERN=START-END[,START-END...]`, in bytes, the end not included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redaction {
+    /// The names.
+    pub pattern: Pattern,
+    /// The ranges.
+    pub ranges: Vec<Range<u64>>,
+}
+
+impl FromStr for Redaction {
+    type Err = ShippedError;
+
+    fn from_str(text: &str) -> Result<Redaction, ShippedError> {
+        let refuse = |reason| ShippedError::Redaction { text: text.to_owned(), reason };
+        let (pattern, ranges) = text.rsplit_once('=').ok_or_else(|| refuse("it has no `=`"))?;
+        let range = |range: &str| {
+            let (start, end) = range.split_once('-').ok_or_else(|| refuse("a range is START-END"))?;
+            let number = |text: &str| text.parse().map_err(|_| refuse("START and END are numbers of bytes"));
+            let range = number(start)?..number(end)?;
+            if range.is_empty() { Err(refuse("a range is empty")) } else { Ok(range) }
+        };
+        let ranges = ranges.split(',').map(range).collect::<Result<_, _>>()?;
+        Ok(Redaction { pattern: pattern.parse()?, ranges })
+    }
+}
+
+/// Configures the patterns of a set.
+fn put_patterns(set: &FilterSet, patterns: &[Pattern]) -> Result<(), ShippedError> {
     let mut affixes = 0u32;
     let mut names = 0;
     for pattern in patterns {
@@ -118,7 +199,7 @@ pub fn hide(patterns: &[Pattern], options: impl Into<LoadOptions>) -> Result<Fil
                 names += 1;
                 let mut key = [0; TEXT];
                 key[..text.len()].copy_from_slice(text.as_bytes());
-                put(&set, "hide_names", names, "name", &key, &1u32.to_ne_bytes())?;
+                put(set, "pattern_names", names, "name", &key, &1u32.to_ne_bytes())?;
                 continue;
             }
             Pattern::Prefix(text) => (1u32, text),
@@ -129,11 +210,17 @@ pub fn hide(patterns: &[Pattern], options: impl Into<LoadOptions>) -> Result<Fil
         value.extend((text.len() as u32).to_ne_bytes());
         value.extend(text.as_bytes());
         value.resize(8 + TEXT, 0);
-        put(&set, "hide_affixes", affixes as usize + 1, "prefix and suffix", &affixes.to_ne_bytes(), &value)?;
+        put(
+            &set,
+            "pattern_affixes",
+            affixes as usize + 1,
+            "prefix and suffix",
+            &affixes.to_ne_bytes(),
+            &value,
+        )?;
         affixes += 1;
     }
-    put(&set, "hide_count", 1, "", &0u32.to_ne_bytes(), &affixes.to_ne_bytes())?;
-    Ok(set)
+    put(set, "pattern_count", 1, "", &0u32.to_ne_bytes(), &affixes.to_ne_bytes())
 }
 
 /// A set that refuses every change.
@@ -195,8 +282,8 @@ mod tests {
     #[test]
     fn shipped_filters_load() {
         hide(&["a".parse().unwrap(), "b*".parse().unwrap(), "*c".parse().unwrap()], 1).unwrap();
-        assert_eq!(audit(1).unwrap().members(), 65);
-        assert!(readonly(1).unwrap().members() > 15);
+        assert_eq!(audit(1).unwrap().members(), (9, 9));
+        assert_eq!(readonly(1).unwrap().members(), (7, 9));
     }
 
     #[test]

@@ -55,12 +55,30 @@ pub enum ArgType {
         /// Whether the program may store to it.
         access: Access,
     },
+    /// Pointer to a struct of which only some bytes are there for the program: `size` of them, the first at `at`.
+    Part {
+        /// C name of the struct.
+        name: &'static str,
+        /// Offset of the first.
+        at: usize,
+        /// How many.
+        size: usize,
+        /// Whether the program may store to them.
+        access: Access,
+    },
     /// An opaque buffer, reached only through kfuncs and dynptrs.
     Buffer {
         /// C name of the buffer's struct, e.g. `fuse_buffer`.
         name: &'static str,
         /// Whether a kfunc may hand out write access.
         access: Access,
+    },
+    /// A number, by value.
+    Scalar {
+        /// C type, e.g. `enum fuse_opcode`.
+        name: &'static str,
+        /// What it always is, where that is known before the program runs.
+        value: Option<u64>,
     },
 }
 
@@ -126,7 +144,7 @@ bitflags::bitflags! {
         const MAP_WRITE = 1 << 5;
         /// Something is printed, recorded or signalled.
         const OUTPUT = 1 << 6;
-        /// The result can depend on the bytes of an embedder's buffer.
+        /// The result can depend on the bytes of an embedder's buffer or file.
         const BUFFER_READ = 1 << 7;
         /// The bytes or the length of an embedder's buffer can change.
         const BUFFER_WRITE = 1 << 8;

@@ -28,6 +28,37 @@ pub trait Buffer<'r> {
     /// the buffer may not be written or not be that large: it is then unchanged. Memory handed out
     /// earlier stays valid until the run ends.
     fn write(&mut self, size: usize, copy: bool) -> Option<Window<'r>>;
+
+    /// Write access to the bytes as they are: nothing is copied, and the length stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Immutable`], or [`Refused::Lent`] where the bytes are somebody else's until
+    /// [`Buffer::resize`].
+    fn edit(&mut self) -> Result<Window<'r>, Refused> {
+        let len = self.len();
+        self.write(len, true).ok_or(Refused::Immutable)
+    }
+
+    /// Gives the buffer memory of its own with room for `size` bytes. What fits stays, and what is new is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Immutable`] or [`Refused::TooLarge`]; the buffer is then unchanged.
+    fn resize(&mut self, size: usize) -> Result<(), Refused> {
+        self.write(size, true).map(|_| ()).ok_or(Refused::TooLarge)
+    }
+}
+
+/// Why a buffer is not to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Nobody may change it.
+    Immutable,
+    /// Its bytes are somebody else's.
+    Lent,
+    /// It may not be that large.
+    TooLarge,
 }
 
 /// What one run may ask of its embedder.
@@ -46,6 +77,15 @@ pub trait Host<'r> {
     /// nothing that storage could belong to.
     fn node(&self) -> Option<u64> {
         None
+    }
+    /// Reads from the file the operation in progress is on; how much was read, less than asked for at its end only.
+    /// `None` when it is on none, or that cannot be read.
+    fn read_file(&mut self, _offset: u64, _to: &mut [u8]) -> Option<usize> {
+        None
+    }
+    /// Sets what the operation in progress ends with: 0, or a negative error number. Whether that can be done.
+    fn set_result(&mut self, _result: i32) -> bool {
+        false
     }
     /// A line printed by `bpf_printk`.
     fn print(&mut self, line: &str);

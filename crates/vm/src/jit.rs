@@ -33,7 +33,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use crate::maps::Map;
 use crate::program::Program;
 use crate::validate::{self, InsnError};
-use crate::verify::{Given, Verified};
+use crate::verify::{Facts, Given, Verified};
 
 mod alu;
 mod calls;
@@ -109,11 +109,13 @@ pub enum CompileError {
 pub struct Compiled {
     program: Arc<Program>,
     given: Given,
-    code: Code,
+    /// What was believed of the program when the code was made.
+    facts: Facts,
+    code: Arc<Code>,
     /// Where in the code the first function is entered.
     entry: usize,
-    functions: Vec<CompiledFunction>,
-    slots: Vec<SlotRange>,
+    functions: Arc<[CompiledFunction]>,
+    slots: Arc<[SlotRange]>,
 }
 
 /// Where the code of a function is.
@@ -146,6 +148,21 @@ impl Compiled {
     /// The program.
     pub fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    /// The same code for another proof of the same program. Code is made of the instructions and of what was found
+    /// of them; if something else was found this time, there is none.
+    pub fn shared(&self, verified: &Verified) -> Option<Compiled> {
+        let same = Arc::ptr_eq(&self.program, verified.program()) && self.facts == *verified.facts();
+        same.then(|| Compiled {
+            program: Arc::clone(&self.program),
+            given: verified.given().clone(),
+            facts: self.facts.clone(),
+            code: Arc::clone(&self.code),
+            entry: self.entry,
+            functions: Arc::clone(&self.functions),
+            slots: Arc::clone(&self.slots),
+        })
     }
 
     /// What the program was proved for, and so may be run with.
@@ -256,9 +273,10 @@ pub fn compile(verified: &Verified) -> Result<Compiled, CompileError> {
     }
     linker.link()?;
     let entry = functions.first().and_then(|function| function.entry).unwrap_or_default();
-    let code = Code::new(&linker.code)?;
-    let given = verified.given().clone();
-    Ok(Compiled { program: Arc::clone(program), given, code, entry, functions, slots: linker.slots })
+    let code = Arc::new(Code::new(&linker.code)?);
+    let (given, facts) = (verified.given().clone(), facts.clone());
+    let (functions, slots) = (functions.into(), linker.slots.into());
+    Ok(Compiled { program: Arc::clone(program), given, facts, code, entry, functions, slots })
 }
 
 /// Makes code of functions, one after the other.

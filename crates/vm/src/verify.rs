@@ -38,6 +38,7 @@ mod memory;
 mod num;
 mod print;
 mod reject;
+mod returns;
 mod scalar;
 mod state;
 mod step;
@@ -89,7 +90,6 @@ impl Default for Limits {
 
 /// What a program was proved for: an [`Entry`] that is kept.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "only compiled programs rely on it"))]
 pub(crate) enum Given {
     /// Arguments of these types.
     Context(Box<[ArgType]>),
@@ -113,7 +113,6 @@ impl Given {
 #[derive(Debug, Clone)]
 pub struct Verified {
     program: Arc<Program>,
-    #[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "only compiled programs rely on it"))]
     given: Given,
     facts: Facts,
     uses: Uses,

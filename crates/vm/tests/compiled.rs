@@ -95,7 +95,7 @@ fn functions(program: &Program) -> Vec<Function> {
 
 fn of(arg: &Arg<'_>) -> Option<ArgType> {
     match *arg {
-        Arg::Scalar(_) => None,
+        Arg::Scalar(value) => Some(ArgType::Scalar { name: "number", value: Some(value) }),
         Arg::Mem(window) => {
             Some(ArgType::Struct { name: "memory", size: window.len(), access: window.access() })
         }

@@ -65,7 +65,8 @@ fn describe(out: &mut impl std::io::Write, object: &Path) -> anyhow::Result<Answ
         other => other?,
     };
     for set in filter.sets() {
-        writeln!(out, "{}:{} ({} of 65 members)", object.display(), set.name(), set.members())?;
+        let (members, all) = set.members();
+        writeln!(out, "{}:{} ({members} of {all} members)", object.display(), set.name())?;
     }
     Ok(Answer::Yes)
 }

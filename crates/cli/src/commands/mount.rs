@@ -7,24 +7,25 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
+use fuse_bpf::call::Compat;
 use fuse_bpf::filter::{FilterSet, LoadOptions};
-use fuse_bpf::shipped::Pattern;
+use fuse_bpf::shipped::{Pattern, Redaction};
 use fuse_bpf::{Builder, Mount, daemon};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::background::{self, Ready};
 use crate::chain::{self, FilterSpec};
-use crate::options::{self, JitChoice, MountFlag};
+use crate::options::{self, CompatChoice, JitChoice, MountFlag};
 use crate::{Answer, checks};
 
 /// Mount a directory behind filters
 ///
 /// Serves SRC at MNT until it is unmounted or a signal comes (SIGINT, SIGTERM, SIGHUP). The filters nest
-/// like stacked mounts. From the outside in: --audit, each --filter in the order given, --hide, --readonly.
-/// An outer filter is asked first and hears last how an operation ended.
+/// like stacked mounts. From the outside in: --audit, each --filter in the order given, --hide, --mask, --redact,
+/// --readonly. An outer filter is asked first and hears last how an operation ended.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, verbatim_doc_comment)]
+#[command(after_help = EXAMPLES, override_usage = "fuse-bpf mount [OPTIONS] [SRC] MNT", verbatim_doc_comment)]
 pub(crate) struct MountCommand {
     /// A filter object made by `fuse-bpf build`, and which of its program sets
     #[arg(long = "filter", value_name = "OBJ[:SET]")]
@@ -32,6 +33,14 @@ pub(crate) struct MountCommand {
     /// Names that shall not exist: a name, `prefix*` or `*suffix`
     #[arg(long, value_name = "PATTERN")]
     hide: Vec<Pattern>,
+    /// Files whose lines show stars behind the first `=`: a name, `prefix*` or `*suffix`
+    ///
+    /// They cannot be written, because what an editor has read are stars.
+    #[arg(long, value_name = "PATTERN")]
+    mask: Vec<Pattern>,
+    /// Ranges of files that read as zeros, in bytes, END not included: `*.db=0-100,4096-8192`
+    #[arg(long, value_name = "PATTERN=START-END[,...]")]
+    redact: Vec<Redaction>,
     /// Refuse every change
     #[arg(long)]
     readonly: bool,
@@ -58,6 +67,9 @@ pub(crate) struct MountCommand {
     /// Threads that serve requests [default: one for each CPU, at least two]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    /// Hold filters to what v4 of the FUSE-BPF series lets them change and see
+    #[arg(long, value_name = "VERSION")]
+    compat: Option<CompatChoice>,
     /// Whether filters are compiled to machine code
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     jit: JitChoice,
@@ -75,6 +87,7 @@ pub(crate) struct MountCommand {
 const EXAMPLES: &str = "\
 Examples:
   fuse-bpf mount --hide 'secret*' --hide '*.key' --hide .env project mnt
+  fuse-bpf mount --mask .env --redact 'users.db=4096-8192' project mnt
   fuse-bpf mount --background --audit --readonly /srv/data /mnt/data
   fuse-bpf mount --filter policy.bpf.o:strict -o allow_other project mnt
   fuse-bpf mount --filter policy.bpf.o --daemon 'my_fs -f /dev/fd/3' project mnt";
@@ -113,11 +126,14 @@ impl MountCommand {
             audit: self.audit,
             filters: &self.filters,
             hide: &self.hide,
+            mask: &self.mask,
+            redact: &self.redact,
             readonly: self.readonly,
         };
         let mut builder = source
             .map_or_else(Builder::without_source, Builder::new)
             .timeout(self.cache_timeout)
+            .compat(self.compat.map_or(Compat::None, Into::into))
             .workers(workers)
             .options(options::resolve(&self.options));
         let chain::Loaded { sets, registry } = chain.load(LoadOptions::new(workers).jit(self.jit.into()))?;

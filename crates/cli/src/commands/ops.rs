@@ -5,18 +5,22 @@ use std::io::Write as _;
 use clap::Args;
 use fuse_bpf::filter::Stage;
 use fuse_bpf::filter::contract::arguments;
-use fuse_bpf::ops::{Filter, OPS, Op, OutArg, Serve};
+use fuse_bpf::filter::family::{Allowed, FAMILIES, Family, Parameter};
+use fuse_bpf::ops::{self, Filter, OPS, Op, OutArg, Serve};
 use serde_json::{Value, json};
 
 use crate::Answer;
 
-/// List the operations, and the members of struct fuse_ops that filter them
+/// List the operations, and the members of struct fuse_ops and struct fuse_filter that filter them
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct OpsCommand {
     /// Print one JSON document, with every field
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
+    /// List the members of struct fuse_filter, and what their programs may change for each operation
+    #[arg(long, conflicts_with = "json")]
+    families: bool,
     /// Print the table of the manual
     #[arg(long, hide = true)]
     markdown: bool,
@@ -25,6 +29,7 @@ pub(crate) struct OpsCommand {
 const EXAMPLES: &str = "\
 Examples:
   fuse-bpf ops
+  fuse-bpf ops --families
   fuse-bpf ops --json | jq '.operations[] | select(.filter != null).name'";
 
 impl OpsCommand {
@@ -32,8 +37,11 @@ impl OpsCommand {
         let mut out = std::io::stdout().lock();
         if self.json {
             let operations: Vec<Value> = OPS.iter().map(document).collect();
-            let document = json!({ "version": 1, "operations": operations });
+            let families: Vec<Value> = FAMILIES.iter().map(family_document).collect();
+            let document = json!({ "version": 1, "operations": operations, "families": families });
             writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        } else if self.families {
+            families(&mut out, self.markdown)?;
         } else if self.markdown {
             markdown(&mut out)?;
         } else {
@@ -110,6 +118,78 @@ fn outputs(filter: &Filter) -> Vec<String> {
             OutArg::Buffer { name, .. } => format!("fuse_buffer *{name}"),
         })
         .collect()
+}
+
+/// What a family's program may do for one operation: its name, what it may read before, change before and after.
+fn allowed(family: &Family, filter: &Filter) -> (String, [Vec<String>; 3]) {
+    let op = ops::by_opcode(filter.opcode).map_or_else(String::new, |op| format!("FUSE_{}", op.name));
+    let Allowed { read, before, after } = family.allowed(filter);
+    (op, [read, before, after])
+}
+
+/// The parameters of a family's program after those all have.
+fn parameters(family: &Family) -> Vec<&'static str> {
+    family.parameters().into_iter().skip(3).map(Parameter::name).collect()
+}
+
+fn families(out: &mut impl std::io::Write, markdown: bool) -> std::io::Result<()> {
+    if markdown {
+        writeln!(
+            out,
+            "| member | after `meta`, `op`, `stage` | `op` | before, to read | before, to change | after, to change |\n\
+             |---|---|---|---|---|---|"
+        )?;
+    }
+    for family in FAMILIES {
+        let own = parameters(family);
+        if !markdown {
+            writeln!(out, "{}: {}\n    meta, op, stage, {}", family.member, family.about, own.join(", "))?;
+        }
+        for (index, filter) in family.filters.iter().enumerate() {
+            let (op, columns) = allowed(family, filter);
+            if markdown {
+                let code = |names: Vec<String>| match names.as_slice() {
+                    [] => "-".to_owned(),
+                    names => format!("`{}`", names.join("`, `")),
+                };
+                let (member, own) = match index {
+                    0 => (format!("`{}`", family.member), format!("`{}`", own.join("`, `"))),
+                    _ => (String::new(), String::new()),
+                };
+                let cells = columns.map(code).join(" | ");
+                writeln!(out, "| {member} | {own} | `{op}` | {cells} |")?;
+            } else {
+                let [read, before, after] = columns.map(|names| match names.as_slice() {
+                    [] => "-".to_owned(),
+                    names => names.join(", "),
+                });
+                writeln!(out, "    {op:<20} {read:<20} {before:<20} {after}")?;
+            }
+        }
+    }
+    if markdown {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\nOf each operation: what is const before it, what may be changed before it, and what after it. What there\n\
+         was before is const afterwards, and everything else is not there. default_filter is asked about every\n\
+         operation whose family has no program, and those without a family, with meta, op and stage."
+    )
+}
+
+fn family_document(family: &Family) -> Value {
+    let operations = family.filters.iter().map(|filter| {
+        let (op, [read, before, after]) = allowed(family, filter);
+        json!({ "op": op, "read": read, "before": before, "after": after })
+    });
+    let operations: Vec<Value> = operations.collect();
+    json!({
+        "member": family.member,
+        "about": family.about,
+        "parameters": family.parameters().into_iter().map(Parameter::name).collect::<Vec<_>>(),
+        "operations": operations,
+    })
 }
 
 fn document(op: &Op) -> Value {

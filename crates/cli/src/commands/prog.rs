@@ -111,19 +111,20 @@ pub(crate) struct Member {
     /// The filter object, and which of its program sets
     #[arg(value_name = "OBJ[:SET]")]
     filter: FilterSpec,
-    /// The member whose program it is
+    /// The member whose program it is. One of struct fuse_filter may be given with an operation and a stage, for
+    /// which it is compiled: names/unlink_prefilter
     #[arg(value_name = "MEMBER")]
     member: String,
 }
 
 const XLATED_EXAMPLES: &str = "\
 Examples:
-  fuse-bpf prog dump xlated hide.bpf.o lookup_prefilter
+  fuse-bpf prog dump xlated hide.bpf.o names/lookup_prefilter
   fuse-bpf prog dump xlated x.bpf.o:strict default_filter";
 
 const JITED_EXAMPLES: &str = "\
 Examples:
-  fuse-bpf prog dump jited hide.bpf.o lookup_prefilter";
+  fuse-bpf prog dump jited hide.bpf.o names/lookup_prefilter";
 
 impl DumpCommand {
     fn execute(self) -> anyhow::Result<Answer> {
@@ -155,10 +156,16 @@ impl Member {
         let set = object.set(self.filter.set.as_deref())?;
         let own = object.trials().into_iter().filter(|trial| trial.set == set && !trial.tail);
         let mut own: Vec<Trial> = own.collect();
-        match own.iter().position(|trial| trial.member == self.member) {
+        let is_asked = |trial: &Trial| {
+            let rest = trial.member.strip_prefix(&self.member);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match own.iter().position(is_asked) {
             Some(index) => Ok(own.swap_remove(index)),
             None => {
-                let members: Vec<&str> = own.iter().map(|trial| trial.member.as_str()).collect();
+                let members = own.iter().filter_map(|trial| trial.member.split('/').next());
+                let mut members: Vec<&str> = members.collect();
+                members.dedup();
                 bail!("{}:{set} has no {}; it has: {}", object.name(), self.member, members.join(", "));
             }
         }
@@ -301,7 +308,7 @@ fn stage_name(stage: Stage) -> &'static str {
 
 fn print(out: &mut impl std::io::Write, report: &Report, changes: &[Change]) -> std::io::Result<()> {
     if report.steps.is_empty() {
-        writeln!(out, "the set has no program for this operation")?;
+        writeln!(out, "the set has nothing to say of this operation")?;
     }
     for step in &report.steps {
         let value = match &step.value {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Trial, Unproved, Verified};
+use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Rule, Trial, Unproved, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,7 +17,9 @@ use crate::{Answer, rejection};
 ///
 /// Proves each program of each set, or says which rule it breaks, where, and how it gets there. Nothing is run
 /// or mounted; mount, build and prog run do the same when they load an object, and stop at the first program
-/// that is refused. Exit status 1 means that a program is refused, 2 that an object cannot be read.
+/// that is refused. A program of struct fuse_filter is judged for each operation of its family, before and after
+/// it: names/unlink_prefilter is one of its places. Exit status 1 means that a program is refused, 2 that an
+/// object cannot be read.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct VerifyCommand {
@@ -139,12 +141,35 @@ impl VerifyCommand {
     }
 
     fn print(&self, out: &mut impl Write, judged: &[Judged]) -> std::io::Result<()> {
-        for judged in judged {
-            self.verdict(out, judged)?;
+        // A family's program is accepted for all its operations in one line.
+        let alike = |one: &Judged, other: &Judged| {
+            let family = one.family();
+            let same = family.is_some() && family == other.family() && one.object == other.object;
+            same && !self.stats && one.outcome.is_ok() && other.outcome.is_ok()
+        };
+        for group in judged.chunk_by(alike) {
+            match group {
+                [first, .., _] => writeln!(out, "accepted  {}, in {} places", first.program(), group.len())?,
+                [one] => self.verdict(out, one)?,
+                [] => {}
+            }
         }
+        // What a family's program does wrong in several places is told of once.
+        let mut told: Vec<(&str, (&str, &str, &str), usize, &Rule)> = Vec::new();
         for judged in judged {
             if let Err(why) = &judged.outcome {
-                let context = format!("{} of {}:{}", why.program, judged.object, judged.trial.set);
+                if let Some(family) = judged.family() {
+                    let this = (judged.object.as_str(), family, why.slot, &why.rule);
+                    if told.contains(&this) {
+                        continue;
+                    }
+                    told.push(this);
+                }
+                let place = match judged.family() {
+                    Some(_) => &judged.trial.member,
+                    None => &why.program,
+                };
+                let context = format!("{place} of {}:{}", judged.object, judged.trial.set);
                 write!(out, "\n{}", rejection::human(why, &context))?;
             }
         }
@@ -164,6 +189,20 @@ fn place(object: &str, trial: &Trial) -> String {
 }
 
 impl Judged {
+    /// Set, member and program, of a member that is judged for each operation of its family.
+    fn family(&self) -> Option<(&str, &str, &str)> {
+        let (member, _) = self.trial.member.split_once('/')?;
+        Some((&self.trial.set, member, &self.trial.program.name))
+    }
+
+    /// As [`place`], without the operation.
+    fn program(&self) -> String {
+        let member = self.trial.member.split('/').next().unwrap_or_default().to_owned();
+        let mut trial = self.trial.clone();
+        trial.member = member;
+        place(&self.object, &trial)
+    }
+
     fn verdict(&self) -> &'static str {
         if self.outcome.is_ok() { "accepted" } else { "rejected" }
     }
@@ -251,7 +290,7 @@ impl Judged {
         let Some((ty, name)) = self.trial.arguments.get(index) else { return Value::Null };
         let uses = done.uses();
         match ty {
-            ArgType::Struct { name: ty, .. } => {
+            ArgType::Struct { name: ty, .. } | ArgType::Part { name: ty, .. } => {
                 let used = uses.arguments.get(index).cloned().unwrap_or_default();
                 json!({ "name": name, "type": ty, "read": ranges(&used.read), "written": ranges(&used.written) })
             }
@@ -262,6 +301,7 @@ impl Judged {
                 let (read, written) = (among(&uses.buffers_read), among(&uses.buffers_written));
                 json!({ "name": name, "type": ty, "read": read, "written": written })
             }
+            ArgType::Scalar { name: ty, value } => json!({ "name": name, "type": ty, "value": value }),
         }
     }
 }

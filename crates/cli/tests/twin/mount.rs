@@ -27,9 +27,11 @@ pub(crate) fn binary() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_fuse-bpf").into(), PathBuf::from)
 }
 
-/// The object of the filter that sets all members of `struct fuse_ops`, if it has been built.
-pub(crate) fn everything() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf/tests/everything.bpf.o");
+/// The object of the filter that sets all members of `struct fuse_ops`, or of `struct fuse_filter`, if it has been
+/// built.
+pub(crate) fn everything(families: bool) -> Option<PathBuf> {
+    let name = if families { "families.bpf.o" } else { "everything.bpf.o" };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf/tests").join(name);
     path.exists().then_some(path)
 }
 

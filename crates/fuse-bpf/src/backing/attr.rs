@@ -1,6 +1,6 @@
 //! Attributes.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustix::fs::{
     Access, AtFlags, Gid, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
 };
 
-use super::node::{Node, stat};
+use super::node::{Node, check_name, stat};
 use super::{Backing, File, sys};
 use crate::abi::flags::fattr;
 use crate::abi::{fuse_attr, fuse_kstatfs, fuse_setattr_in, fuse_statx, fuse_sx_time};
@@ -164,6 +164,17 @@ impl Backing {
     pub fn readlink(&self, node: &Node, buffer: &mut [u8]) -> Result<usize, Errno> {
         let fd = self.nodes.fd(node)?;
         Ok(rustix::fs::readlinkat_raw(&*fd, c"", buffer)?)
+    }
+
+    /// As [`Backing::readlink`], of the symbolic link of this name in the directory where an inode was last found.
+    ///
+    /// # Errors
+    ///
+    /// Those of readlinkat(2); `EINVAL` for what is no name.
+    pub fn readlink_beside(&self, node: &Node, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+        check_name(name)?;
+        let dir = self.nodes.fd(&*self.nodes.get(node.parent())?)?;
+        Ok(rustix::fs::readlinkat_raw(&*dir, name, buffer)?)
     }
 
     /// Whether the acting caller may do what `mask` says (`R_OK` and its kind).

@@ -65,6 +65,26 @@ impl File {
         &self.node
     }
 
+    /// Reads at `offset`; less than asked for only at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// Those of pread(2).
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match rustix::io::pread(&self.fd, &mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(Os::INTR) => {}
+                // What was read is delivered; the error comes again.
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(done)
+    }
+
     /// The handle filters see: 0 unless one was given.
     pub fn filter_fh(&self) -> u64 {
         self.filter_fh.load(Ordering::Relaxed)
@@ -219,18 +239,7 @@ impl Backing {
     ///
     /// Those of pread(2).
     pub fn read(&self, file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let mut done = 0;
-        while done < buffer.len() {
-            match rustix::io::pread(&file.fd, &mut buffer[done..], offset + done as u64) {
-                Ok(0) => break,
-                Ok(read) => done += read,
-                Err(Os::INTR) => {}
-                // What was read is delivered; the error comes again.
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(done)
+        file.read_at(offset, buffer)
     }
 
     /// Writes at `offset`, or with `append` at the end.

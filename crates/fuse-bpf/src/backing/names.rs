@@ -143,7 +143,7 @@ impl Backing {
         }
     }
 
-    /// Moves a name; `flags` are those of renameat2(2).
+    /// Moves a name; `flags` are those of renameat2(2). Returns the inode that was moved, if it is known.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Backing {
         to: &Node,
         new_name: &CStr,
         flags: u32,
-    ) -> Result<(), Errno> {
+    ) -> Result<Option<Arc<Node>>, Errno> {
         check_name(name)?;
         check_name(new_name)?;
         let (from_fd, to_fd) = (self.nodes.fd(dir)?, self.nodes.fd(to)?);
@@ -169,13 +169,13 @@ impl Backing {
         let victim = if exchange { None } else { self.last_name(to, &to_fd, new_name) };
         rustix::fs::renameat_with(&*from_fd, name, &*to_fd, new_name, flags)?;
         self.keep(victim);
-        if let Some(node) = moved {
+        if let Some(node) = &moved {
             node.moved(to.nodeid(), new_name);
         }
         if let Some(node) = replaced.filter(|_| exchange) {
             node.moved(dir.nodeid(), name);
         }
-        Ok(())
+        Ok(moved)
     }
 
     /// Makes and opens a file; `flags` are those of open(2).

@@ -157,6 +157,11 @@ impl Node {
         self.state().name.as_bytes().to_vec()
     }
 
+    /// The directory in which it was last found, by the kernel's number.
+    pub(super) fn parent(&self) -> u64 {
+        self.state().parent
+    }
+
     /// The number filters see: 1 for the root, else 0 unless one was given.
     pub fn filter_nodeid(&self) -> u64 {
         self.filter_nodeid.load(Ordering::Relaxed)

@@ -1,5 +1,6 @@
 //! A daemon that is started by a command.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -54,13 +55,22 @@ impl Command {
     pub fn start(command: &str, timeout: Duration) -> Result<(Command, Peer), CommandError> {
         use std::os::unix::process::CommandExt as _;
         let failed = |source| CommandError::Peer { command: command.to_owned(), source };
+        let shell = |source| CommandError::Shell { command: command.to_owned(), source };
         let (ours, theirs) = peer::pair().map_err(failed)?;
+        let (said, says) = std::io::pipe().map_err(shell)?;
         let child = std::process::Command::new("sh")
             .args(["-c", &format!("{PREPARE}{command}")])
             .stdin(Stdio::from(theirs))
+            .stdout(says.try_clone().map_err(shell)?)
+            .stderr(says)
             .process_group(0)
             .spawn()
-            .map_err(|source| CommandError::Shell { command: command.to_owned(), source })?;
+            .map_err(shell)?;
+        // It must not hold on to our own standard streams, which somebody may read to their end.
+        std::thread::Builder::new()
+            .name("fuse-bpf-said".into())
+            .spawn(move || pass_on(said))
+            .map_err(shell)?;
         // Dropped, and so ended, if there is no conversation.
         let command_guard = Command { child };
         let peer = Peer::connect(ours, timeout).map_err(failed)?;
@@ -77,6 +87,13 @@ impl Command {
                 Ok(Some(_)) | Err(_) => return true,
             }
         }
+    }
+}
+
+/// Logs what the daemon prints, until nobody can print any more.
+fn pass_on(said: std::io::PipeReader) {
+    for line in BufReader::new(said).split(b'\n').map_while(Result::ok) {
+        tracing::warn!("the daemon says: {}", String::from_utf8_lossy(&line));
     }
 }
 

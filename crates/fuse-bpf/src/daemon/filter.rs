@@ -31,8 +31,11 @@ impl Link {
         let filter = call.op.filter.ok_or(Errno::EIO)?;
         let mut body: Vec<u8> = call.input_bytes().collect();
         let outs = results(filter, call);
-        for buffer in call.buffers().iter().take(filter.buffers.len()) {
-            body.extend(buffer.bytes());
+        for (buffer, argument) in call.buffers().iter().zip(filter.buffers) {
+            // The wire form is the series'.
+            if !argument.extension {
+                body.extend(buffer.bytes());
+            }
         }
         let (mut bit, mut records) = (verdict::PREFILTER, 0);
         if stage == Stage::Post {
@@ -146,6 +149,7 @@ fn results(filter: &Filter, call: &Call<'_>) -> Vec<Part> {
                 structs += 1;
             }
             OutArg::Buffer { .. } if value && !sized => {}
+            OutArg::Buffer { extension: true, .. } => {}
             OutArg::Buffer { .. } => results.push(Part::Buffer { index: filter.buffers.len() }),
         }
     }
@@ -160,7 +164,9 @@ fn take_arguments(filter: &Filter, call: &mut Call<'_>, body: &[u8]) -> Result<(
     let size = filter.input.map_or(0, |desc| desc.size);
     let (input, mut rest) = body.split_at_checked(size).ok_or(Errno::EIO)?;
     call.set_input_bytes(input);
-    for (index, buffer) in filter.buffers.iter().enumerate().filter(|(_, buffer)| !buffer.flags.immutable) {
+    for (index, buffer) in
+        filter.buffers.iter().enumerate().filter(|(_, buffer)| !buffer.flags.immutable && !buffer.extension)
+    {
         let len = match buffer.from {
             Source::Payload => rest.len(),
             Source::String(_) | Source::NodeName => {

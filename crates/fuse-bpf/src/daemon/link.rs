@@ -297,10 +297,7 @@ impl Link {
                     call.data.get_mut(..bytes.len()).filter(|_| bytes.len() <= asked).ok_or(Errno::EIO)?;
                 to.copy_from_slice(bytes);
                 call.data_len = bytes.len();
-                if call.op.name == "READ" {
-                    call.set_out(0, &fuse_read_iter_out { ret: bytes.len() as u64 });
-                }
-                Ok(())
+                if call.op.filter.is_some() { call.show_data(bytes.len()) } else { Ok(()) }
             }
         }
     }

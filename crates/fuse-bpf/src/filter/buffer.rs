@@ -9,7 +9,7 @@
 use std::cell::Cell;
 
 use bumpalo::Bump;
-use fuse_bpf_vm::host::Buffer;
+use fuse_bpf_vm::host::{Buffer, Refused};
 use fuse_bpf_vm::mem::Window;
 
 /// What a filter may do with a buffer (`linux/bpf_fuse.h` of the series).
@@ -97,6 +97,16 @@ impl<'r> FuseBuffer<'r> {
         }
     }
 
+    /// Copies the bytes out, as many as fit; returns how many.
+    pub fn copy_to(&self, to: &mut [u8]) -> usize {
+        let len = self.size.min(to.len());
+        match self.bytes {
+            Bytes::Lent(bytes) => to[..len].copy_from_slice(bytes.get(..len).unwrap_or_default()),
+            Bytes::Owned(cells) => to.iter_mut().zip(&cells[..len]).for_each(|(to, cell)| *to = cell.get()),
+        }
+        len
+    }
+
     /// Replaces the bytes; what does not fit is cut off, and the number kept returned.
     pub fn fill(&mut self, bytes: &[u8]) -> usize {
         let Bytes::Owned(cells) = self.bytes else { return 0 };
@@ -159,6 +169,24 @@ impl<'s, 'r: 's> Buffer<'s> for FuseBuffer<'r> {
         self.size = size;
         self.modified = true;
         Some(Window::from_cells(own.get(..size)?))
+    }
+
+    fn edit(&mut self) -> Result<Window<'s>, Refused> {
+        match self.bytes {
+            _ if self.flags.immutable => Err(Refused::Immutable),
+            Bytes::Lent(_) => Err(Refused::Lent),
+            Bytes::Owned(cells) => {
+                self.modified = true;
+                Ok(Window::from_cells(cells.get(..self.size).unwrap_or(cells)))
+            }
+        }
+    }
+
+    fn resize(&mut self, size: usize) -> Result<(), Refused> {
+        if self.flags.immutable {
+            return Err(Refused::Immutable);
+        }
+        self.write(size, true).map(|_| ()).ok_or(Refused::TooLarge)
     }
 }
 
@@ -245,6 +273,28 @@ mod tests {
         let mut bytes = [0; 7];
         assert!(old.read(0, &mut bytes));
         assert_eq!(&bytes, b"secret\0");
+    }
+
+    #[test]
+    fn what_is_lent_is_edited_after_it_was_resized() {
+        let arena = Bump::new();
+        let mut buffer = name(&arena);
+        assert_eq!(buffer.edit().unwrap_err(), Refused::Lent);
+        assert!(!buffer.modified());
+        assert_eq!(buffer.resize(257), Err(Refused::TooLarge));
+        buffer.resize(9).unwrap();
+        let window = buffer.edit().unwrap();
+        assert!(window.write(6, b"s\0"));
+        assert_eq!(buffer.bytes(), b"secrets\0\0");
+        // Of its own size, it is a copy.
+        let mut copy = name(&arena);
+        copy.resize(7).unwrap();
+        assert_eq!(copy.edit().unwrap().len(), 7);
+        let mut fixed = FuseBuffer::lent(b"a\0", BufferFlags::IMMUTABLE, 256, &arena);
+        assert_eq!(
+            (fixed.edit().unwrap_err(), fixed.resize(1)),
+            (Refused::Immutable, Err(Refused::Immutable))
+        );
     }
 
     #[test]

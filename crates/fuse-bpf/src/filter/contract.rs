@@ -3,11 +3,14 @@
 use fuse_bpf_vm::contract::{
     ArgKind, ArgType, Callable, Contract, DynptrKind, Effects, Member, RetKind, StructOps,
 };
+use fuse_bpf_vm::host::Refused;
 use fuse_bpf_vm::interp::{Call, Dynptr, FaultKind};
 use fuse_bpf_vm::mem::Access;
 
+use super::family::{FAMILIES, FUSE_FILTER};
 use super::types::types;
 use crate::abi::{Wire, bpf_fuse_meta_info};
+use crate::errno::Errno;
 use crate::ops::{FILTERS, Filter, OutArg};
 
 /// Name of the struct_ops type.
@@ -44,9 +47,11 @@ pub fn arguments(filter: &Filter, stage: Stage) -> Vec<(ArgType, &'static str)> 
     if let Some(desc) = filter.input {
         args.push((ArgType::Struct { name: desc.name, size: desc.size, access }, "in"));
     }
-    for buffer in filter.buffers {
-        args.push((ArgType::Buffer { name: "fuse_buffer", access }, buffer.name));
-    }
+    let buffers = |extension: bool| {
+        let own = filter.buffers.iter().filter(move |buffer| buffer.extension == extension);
+        own.map(move |buffer| (ArgType::Buffer { name: "fuse_buffer", access }, buffer.name))
+    };
+    args.extend(buffers(false));
     if stage == Stage::Post {
         args.extend(filter.outs.iter().map(|out| match out {
             OutArg::Struct { name, desc } => {
@@ -57,6 +62,8 @@ pub fn arguments(filter: &Filter, stage: Stage) -> Vec<(ArgType, &'static str)> 
             }
         }));
     }
+    // Programs written for the series take what it has, in its order.
+    args.extend(buffers(true));
     args
 }
 
@@ -80,10 +87,20 @@ pub fn members() -> Vec<(String, Vec<(ArgType, &'static str)>)> {
 pub fn contract() -> Contract {
     let plain = |args: Vec<(ArgType, _)>| args.into_iter().map(|(arg, _)| arg).collect();
     let members = members().into_iter().map(|(name, args)| Member { name, args: plain(args) }).collect();
-    Contract { struct_ops: vec![StructOps { name: FUSE_OPS, members }], kfuncs: KFUNCS, types: Some(types()) }
+    let struct_ops = vec![StructOps { name: FUSE_OPS, members }, families()];
+    Contract { struct_ops, kfuncs: KFUNCS, types: Some(types()) }
 }
 
-/// The kfuncs of the series (spec section 4.1).
+/// `struct fuse_filter`. What its programs are given is another thing for each operation, and `proof` knows it; the
+/// loader asks for the names.
+fn families() -> StructOps {
+    let mut members = vec![Member { name: DEFAULT_FILTER.to_owned(), args: Vec::new() }];
+    members.extend(FAMILIES.iter().map(|family| Member { name: family.member.to_owned(), args: Vec::new() }));
+    StructOps { name: FUSE_FILTER, members }
+}
+
+/// The kfuncs of the series (spec section 4.1), and those that were asked for in its review: dynptrs of buffers as
+/// of other memory, with what makes a copy apart from them.
 pub static KFUNCS: &[Callable] = &[
     Callable {
         name: "bpf_fuse_get_ro_dynptr",
@@ -117,6 +134,59 @@ pub static KFUNCS: &[Callable] = &[
         effects: Effects::BUFFER_READ,
         run: return_len,
     },
+    Callable {
+        name: "bpf_fuse_read_file",
+        id: 0,
+        proto: "int %s(void *dst, uint32_t dst__sz, uint64_t offset)",
+        args: &[ArgKind::Mem { access: Access::ReadWrite, nullable: false }, ArgKind::Size, ArgKind::Scalar],
+        ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ,
+        run: read_file,
+    },
+    Callable {
+        name: "bpf_fuse_set_error_out",
+        id: 0,
+        proto: "int %s(int error)",
+        args: &[ArgKind::Scalar],
+        ret: RetKind::Scalar,
+        effects: Effects::OUTPUT,
+        run: set_error_out,
+    },
+    Callable {
+        name: "bpf_dynptr_from_fuse_buffer_ro",
+        id: 0,
+        proto: "int %s(const struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit)",
+        args: &[
+            ArgKind::Buffer { access: Access::Read },
+            ArgKind::Scalar,
+            ArgKind::DynptrUninit(DynptrKind::Buffer),
+        ],
+        ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ,
+        run: dynptr_ro,
+    },
+    Callable {
+        name: "bpf_dynptr_from_fuse_buffer_rw",
+        id: 0,
+        proto: "int %s(struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit)",
+        args: &[
+            ArgKind::Buffer { access: Access::ReadWrite },
+            ArgKind::Scalar,
+            ArgKind::DynptrUninit(DynptrKind::Buffer),
+        ],
+        ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ.union(Effects::BUFFER_WRITE),
+        run: dynptr_rw,
+    },
+    Callable {
+        name: "bpf_fuse_buffer_resize",
+        id: 0,
+        proto: "int %s(struct fuse_buffer *buffer, uint32_t size)",
+        args: &[ArgKind::Buffer { access: Access::ReadWrite }, ArgKind::Scalar],
+        ret: RetKind::Scalar,
+        effects: Effects::BUFFER_READ.union(Effects::BUFFER_WRITE),
+        run: resize,
+    },
 ];
 
 fn get_ro_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
@@ -133,8 +203,68 @@ fn get_rw_dynptr(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     Ok(0)
 }
 
+/// Most bytes one call reads from a file.
+const READ_FILE: usize = 4096;
+
+fn read_file(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (to, offset) = (call.required(0)?, call.scalar(2));
+    let mut bytes = [0; READ_FILE];
+    let part = bytes.get_mut(..to.len().min(READ_FILE)).unwrap_or_default();
+    call.charge(part.len() as u64 / 8);
+    let read = call.host().read_file(offset, part);
+    // What is not read is zero.
+    let written = to.write(0, part);
+    debug_assert!(written, "it was lent to be written");
+    Ok(read.map_or(i64::from(-libc::EBADF).cast_unsigned(), |read| read as u64))
+}
+
+fn set_error_out(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let result = call.scalar(0) as i32;
+    let done = call.host().set_result(result);
+    Ok(if done { 0 } else { i64::from(-libc::EINVAL).cast_unsigned() })
+}
+
 fn return_len(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     Ok(call.buffer(0)?.len() as u64)
+}
+
+/// What R0 holds for an error.
+fn fail(error: Errno) -> u64 {
+    i64::from(error.raw()).wrapping_neg() as u64
+}
+
+fn refused(refused: Refused) -> u64 {
+    fail(match refused {
+        Refused::Immutable => Errno::EPERM,
+        Refused::Lent => Errno::EINVAL,
+        Refused::TooLarge => Errno::E2BIG,
+    })
+}
+
+fn dynptr_ro(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let dynptr = match call.scalar(1) {
+        0 => Dynptr::new(call.buffer(0)?.read()),
+        _ => None,
+    };
+    call.set_dynptr(2, dynptr)?;
+    Ok(if dynptr.is_some() { 0 } else { fail(Errno::EINVAL) })
+}
+
+fn dynptr_rw(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let window = match call.scalar(1) {
+        0 => call.buffer(0)?.edit().map_err(refused),
+        _ => Err(fail(Errno::EINVAL)),
+    };
+    let made = window.and_then(|window| Dynptr::new(window).ok_or(fail(Errno::E2BIG)));
+    call.set_dynptr(2, made.ok())?;
+    Ok(made.err().unwrap_or(0))
+}
+
+fn resize(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let size = call.scalar(1) as u32;
+    // Copying is work.
+    call.charge(u64::from(size.min(1 << 16)) / 64);
+    Ok(call.buffer(0)?.resize(size as usize).map_or_else(refused, |()| 0))
 }
 
 #[cfg(test)]

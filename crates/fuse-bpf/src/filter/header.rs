@@ -12,6 +12,7 @@ use fuse_bpf_vm::mem::Access;
 
 use super::Stage;
 use super::contract::{KFUNCS, arguments};
+use super::family;
 use crate::abi::{self, StructDesc};
 use crate::ops::{FILTERS, OPS, OutArg};
 
@@ -57,6 +58,9 @@ pub fn fuse_bpf_h() -> String {
         }
     }
     h.push_str("\tchar name[BPF_FUSE_NAME_MAX];\n};\n");
+
+    section(&mut h, "struct fuse_filter: one pointer for each family of operations");
+    h.push_str(&family::header());
 
     section(&mut h, "Kfuncs");
     // Older versions of linux/bpf.h do not declare it.
@@ -119,7 +123,10 @@ fn structure(h: &mut String, desc: &StructDesc) {
 
 fn declaration(arg: &ArgType, name: &str) -> String {
     let (ty, access) = match arg {
-        ArgType::Struct { name, access, .. } | ArgType::Buffer { name, access } => (name, access),
+        ArgType::Struct { name, access, .. }
+        | ArgType::Part { name, access, .. }
+        | ArgType::Buffer { name, access } => (name, access),
+        ArgType::Scalar { name: ty, .. } => return format!("{ty} {name}"),
     };
     let constant = if *access == Access::Read { "const " } else { "" };
     format!("{constant}struct {ty} *{name}")
@@ -275,7 +282,10 @@ enum {
 		unsigned long long *ctx, ##args);                            \
 	typeof(name(0)) name(unsigned long long *ctx)                        \
 	{                                                                    \
+		_Pragma("GCC diagnostic push")                               \
+		_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")       \
 		return ____##name(___fuse_bpf_ctx(args));                    \
+		_Pragma("GCC diagnostic pop")                                \
 	}                                                                    \
 	static __always_inline typeof(name(0)) ____##name(                   \
 		unsigned long long *ctx, ##args)

@@ -8,6 +8,7 @@
 pub mod buffer;
 pub mod contract;
 pub mod entry;
+pub mod family;
 pub mod flow;
 pub mod header;
 pub mod machines;
@@ -25,6 +26,7 @@ use fuse_bpf_vm::jit::CompileError;
 use fuse_bpf_vm::link::{Kconfig, LoadError, Module, OpsSet};
 
 pub use contract::Stage;
+use family::{FAMILIES, FUSE_FILTER, Family};
 pub use fuse_bpf_vm::contract::ArgType;
 pub use fuse_bpf_vm::jit::Compiled;
 pub use fuse_bpf_vm::program::SourceLine;
@@ -32,7 +34,8 @@ pub use fuse_bpf_vm::verify::{Branch, LogLevel, Rejection, Rule, Verified};
 pub use proof::{Trial, Unproved};
 pub use runnable::{Jit, LoadOptions, Runnable};
 
-use crate::ops::{FILTERS, Filter};
+use crate::abi::verdict;
+use crate::ops::{self, FILTERS, Filter, Op};
 
 /// Longest name of a program set (series: `BPF_FUSE_NAME_MAX` with its NUL).
 pub const NAME_MAX: usize = 14;
@@ -83,7 +86,9 @@ pub enum FilterError {
         source: Box<CompileError>,
     },
     /// The object has no program set.
-    #[error("{object}: no `struct fuse_ops` variable in `.struct_ops` or `.struct_ops.link`")]
+    #[error(
+        "{object}: no `struct fuse_filter` or `struct fuse_ops` variable in `.struct_ops` or `.struct_ops.link`"
+    )]
     Empty {
         /// The object.
         object: String,
@@ -141,7 +146,7 @@ pub struct FilterObject {
     sets: Vec<FilterSet>,
 }
 
-/// One `struct fuse_ops`: the programs that filter the operations of an inode. A handle; clones are the
+/// One `struct fuse_filter` or `struct fuse_ops`: the programs that filter the operations of an inode. A handle; clones are the
 /// same set.
 #[derive(Debug, Clone)]
 pub struct FilterSet {
@@ -155,10 +160,23 @@ pub struct FilterSet {
 struct Registered {
     name: String,
     module: Arc<Module>,
+    /// Whether it is a `struct fuse_filter`.
+    families: bool,
+    /// How many members are set.
+    members: usize,
     /// Prefilter and postfilter of each row of [`FILTERS`].
-    programs: Vec<[Option<Arc<Runnable>>; 2]>,
-    default: Option<Arc<Runnable>>,
+    programs: Vec<[Option<Placed>; 2]>,
+    /// By opcode: what is asked where a member is missing. Of a `struct fuse_ops` it is the same everywhere.
+    defaults: BTreeMap<u32, [Option<Placed>; 2]>,
     faults: AtomicU64,
+}
+
+/// A program where it is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) program: Arc<Runnable>,
+    /// What it always says there, if that is known and asking does nothing else.
+    pub(crate) verdict: Option<u32>,
 }
 
 impl FilterObject {
@@ -236,16 +254,28 @@ fn kconfig() -> Kconfig {
 }
 
 impl Registered {
-    /// `programs` has the set's by member.
-    fn new(set: &OpsSet, programs: &BTreeMap<String, Arc<Runnable>>, module: &Arc<Module>) -> Registered {
-        let member = |filter: &Filter, stage: Stage| {
-            programs.get(&format!("{}{}", filter.member, stage.suffix())).cloned()
+    /// `programs` has the set's by place: the member, and in a `struct fuse_filter` operation and stage.
+    fn new(set: &OpsSet, programs: &BTreeMap<String, Placed>, module: &Arc<Module>) -> Registered {
+        let families = set.type_name == FUSE_FILTER;
+        let placed = |place: &str| programs.get(place).cloned();
+        let member = |filter: &Filter, stage: Stage| match Family::of(filter) {
+            Some(family) if families => {
+                placed(&family::place(family.member, ops::by_opcode(filter.opcode)?, stage))
+            }
+            _ => placed(&format!("{}{}", filter.member, stage.suffix())),
         };
+        let default = |op: &'static Op, stage| match families {
+            true => placed(&family::place(contract::DEFAULT_FILTER, op, stage)),
+            false => placed(contract::DEFAULT_FILTER),
+        };
+        let both = |op| (family::opcode(op), [default(op, Stage::Pre), default(op, Stage::Post)]);
         Registered {
             name: set.name.clone(),
             module: Arc::clone(module),
+            families,
+            members: set.members.len(),
             programs: FILTERS.iter().map(|f| [member(f, Stage::Pre), member(f, Stage::Post)]).collect(),
-            default: programs.get(contract::DEFAULT_FILTER).cloned(),
+            defaults: family::operations().map(both).collect(),
             faults: AtomicU64::new(0),
         }
     }
@@ -272,20 +302,30 @@ impl FilterSet {
         &self.get().module
     }
 
-    /// The program of one member, if the set has it.
+    /// The program for one operation and stage, if the set has it.
     pub fn program(&self, filter: &Filter, stage: Stage) -> Option<&Arc<Runnable>> {
+        self.placed(filter, stage).map(|placed| &placed.program)
+    }
+
+    pub(crate) fn placed(&self, filter: &Filter, stage: Stage) -> Option<&Placed> {
         let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter))?;
         self.get().programs.get(row)?[stage as usize].as_ref()
     }
 
     /// The program asked where a member is missing.
-    pub fn default_filter(&self) -> Option<&Arc<Runnable>> {
-        self.get().default.as_ref()
+    pub(crate) fn default_filter(&self, op: &Op, stage: Stage) -> Option<&Placed> {
+        self.get().defaults.get(&family::opcode(op))?[stage as usize].as_ref()
     }
 
-    /// How many members are set, of 65.
-    pub fn members(&self) -> usize {
-        self.get().programs.iter().flatten().flatten().count() + usize::from(self.default_filter().is_some())
+    /// Whether it is a `struct fuse_filter`, whose programs are for families of operations.
+    pub fn has_families(&self) -> bool {
+        self.get().families
+    }
+
+    /// How many members are set, and how many there are.
+    pub fn members(&self) -> (usize, usize) {
+        let all = if self.has_families() { FAMILIES.len() } else { 2 * FILTERS.len() };
+        (self.get().members, all + 1)
     }
 
     /// How often a program of the set was stopped for a fault.
@@ -297,12 +337,30 @@ impl FilterSet {
         self.get().faults.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether the set's postfilter of an operation looks at a buffer.
+    fn looks_at_buffers(&self, filter: &Filter) -> bool {
+        self.placed(filter, Stage::Post).is_some_and(|placed| {
+            let uses = placed.program.proof().uses();
+            !uses.buffers_read.is_empty() || !uses.buffers_written.is_empty()
+        })
+    }
+
     /// Whether the set has something to say of an operation.
     fn asks(&self, filter: Option<&'static Filter>) -> bool {
-        self.default_filter().is_some()
-            || filter.is_some_and(|f| {
-                self.program(f, Stage::Pre).is_some() || self.program(f, Stage::Post).is_some()
-            })
+        let says = |placed: &Placed| placed.verdict != Some(verdict::CONTINUE);
+        let Some(filter) = filter else {
+            let mut others = family::operations().filter(|op| op.filter.is_none());
+            return others.any(|op| self.default_filter(op, Stage::Pre).is_some_and(says));
+        };
+        let default = || {
+            let op = ops::by_opcode(filter.opcode);
+            op.and_then(|op| self.default_filter(op, Stage::Pre)).is_some_and(says)
+        };
+        match self.placed(filter, Stage::Pre) {
+            Some(placed) => says(placed),
+            // Afterwards nobody is asked who was not before.
+            None => default() || !self.has_families() && self.placed(filter, Stage::Post).is_some(),
+        }
     }
 }
 
@@ -354,6 +412,8 @@ pub struct Chain {
     /// For each row of [`FILTERS`], whether any set has something to say; last, whether any has a
     /// `default_filter`.
     asked: Vec<bool>,
+    /// The same for postfilters that look at a buffer.
+    looked_at: Vec<bool>,
 }
 
 impl Chain {
@@ -368,7 +428,8 @@ impl Chain {
         }
         let mut asked: Vec<bool> = FILTERS.iter().map(|f| sets.iter().any(|s| s.asks(Some(f)))).collect();
         asked.push(sets.iter().any(|s| s.asks(None)));
-        Ok(Chain { sets, asked })
+        let looked_at = FILTERS.iter().map(|f| sets.iter().any(|s| s.looks_at_buffers(f))).collect();
+        Ok(Chain { sets, asked, looked_at })
     }
 
     /// The sets, outermost first.
@@ -384,5 +445,11 @@ impl Chain {
             None => Some(FILTERS.len()),
         };
         row.and_then(|row| self.asked.get(row)).copied().unwrap_or(false)
+    }
+
+    /// Whether any postfilter of this operation looks at a buffer: where none does, data is not put into one.
+    pub fn sees_data(&self, filter: &'static Filter) -> bool {
+        let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter));
+        row.and_then(|row| self.looked_at.get(row)).copied().unwrap_or(false)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use fuse_bpf_vm::contract::ArgType;
 use fuse_bpf_vm::disasm;
@@ -19,8 +19,8 @@ use fuse_bpf_vm::program::Program;
 use fuse_bpf_vm::verify::{self, Limits, LogLevel, Rejection, Verified};
 
 use super::{
-    FilterError, FilterObject, FilterSet, LoadOptions, NAME_MAX, Registered, Runnable, contract, kconfig,
-    pick,
+    FilterError, FilterObject, FilterSet, Jit, LoadOptions, NAME_MAX, Placed, Registered, Runnable, contract,
+    family, kconfig, pick,
 };
 
 /// An object that was loaded and of which nothing is proved yet.
@@ -36,7 +36,8 @@ pub struct Unproved {
 pub struct Trial {
     /// Its set.
     pub set: String,
-    /// The member of the set.
+    /// The member of the set. Of `struct fuse_filter`, whose members are proved for each operation of their families,
+    /// with the operation and the stage: `names/unlink_prefilter`.
     pub member: String,
     /// What the member's programs are given: type, and name in the C prototype.
     pub arguments: Arc<[(ArgType, &'static str)]>,
@@ -70,6 +71,11 @@ impl Trial {
     ) -> io::Result<Result<Verified, Box<Rejection>>> {
         let args = self.types();
         verify::verify_logged(&self.program, verify::Entry::Context(&args), Limits::default(), level, sink)
+    }
+
+    /// Whether its member is one of `struct fuse_filter`.
+    fn is_of_family(&self) -> bool {
+        self.member.contains('/')
     }
 
     fn types(&self) -> Vec<ArgType> {
@@ -145,23 +151,22 @@ impl Unproved {
 
     /// Everything that has to be proved: for each member of each set its program, then those it may go on to.
     pub fn trials(&self) -> Vec<Trial> {
-        let members = members();
         let mut tails: HashMap<*const Program, Vec<Arc<Program>>> = HashMap::new();
         let mut trials = Vec::new();
         for set in &self.module.sets {
             for (member, program) in &set.members {
-                // The loader refuses members that the contract does not have.
-                let Some((class, arguments)) = members.get(member) else { continue };
                 let programs = tails.entry(Arc::as_ptr(program)).or_insert_with(|| reachable(program));
-                for (index, program) in programs.iter().enumerate() {
-                    trials.push(Trial {
-                        set: set.name.clone(),
-                        member: member.clone(),
-                        arguments: Arc::clone(arguments),
-                        program: Arc::clone(program),
-                        tail: index > 0,
-                        class: *class,
-                    });
+                for Place { name, class, arguments } in places(&set.type_name, member) {
+                    for (index, program) in programs.iter().enumerate() {
+                        trials.push(Trial {
+                            set: set.name.clone(),
+                            member: name.clone(),
+                            arguments: Arc::clone(arguments),
+                            program: Arc::clone(program),
+                            tail: index > 0,
+                            class: *class,
+                        });
+                    }
                 }
             }
         }
@@ -177,7 +182,9 @@ impl Unproved {
         // Members that give the same can share a program, and then its proof and its code.
         let mut proofs: HashMap<(*const Program, usize), Arc<Verified>> = HashMap::new();
         let mut ready: HashMap<*const Verified, Arc<Runnable>> = HashMap::new();
-        let mut own: HashMap<String, BTreeMap<String, Arc<Runnable>>> = HashMap::new();
+        // Other proofs of a program can share its code, too.
+        let mut codes: HashMap<*const Program, Vec<Arc<Compiled>>> = HashMap::new();
+        let mut own: HashMap<String, BTreeMap<String, Placed>> = HashMap::new();
         for trial in self.trials() {
             let proof = match proofs.entry((Arc::as_ptr(&trial.program), trial.class)) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
@@ -191,10 +198,15 @@ impl Unproved {
                     Arc::clone(unknown.insert(Arc::new(proof)))
                 }
             };
+            // Of `struct fuse_ops` every program that is there is run.
+            let verdict = if trial.is_of_family() && !trial.tail { Runnable::verdict(&proof) } else { None };
             let runnable = match ready.entry(Arc::as_ptr(&proof)) {
                 Entry::Occupied(known) => Arc::clone(known.get()),
                 Entry::Vacant(unknown) => {
-                    let runnable = Runnable::new(proof, self.options.jit);
+                    // What is known without running it is run for people only.
+                    let jit = if verdict.is_some() { Jit::Never } else { self.options.jit };
+                    let codes = codes.entry(Arc::as_ptr(&trial.program)).or_default();
+                    let runnable = Runnable::sharing(proof, jit, codes);
                     let runnable = runnable.map_err(|error| FilterError::Compile {
                         object: self.name.clone(),
                         program: trial.program.name.clone(),
@@ -207,7 +219,7 @@ impl Unproved {
                 // Compiled programs go on with its code where it was proved for the same, as here.
                 runnable.code().into_iter().for_each(|code| put(&self.module, code));
             } else {
-                own.entry(trial.set).or_default().insert(trial.member, runnable);
+                own.entry(trial.set).or_default().insert(trial.member, Placed { program: runnable, verdict });
             }
         }
         let module = Arc::new(self.module);
@@ -222,20 +234,44 @@ impl Unproved {
     }
 }
 
-/// The arguments of one member, and the class of those with the same types.
-type Given = (usize, Arc<[(ArgType, &'static str)]>);
+/// Where a program of a member may be asked.
+#[derive(Debug)]
+struct Place {
+    name: String,
+    /// The same for places that give the same types, and only for these.
+    class: usize,
+    arguments: Arc<[(ArgType, &'static str)]>,
+}
 
-/// The members of the contract by name.
-fn members() -> HashMap<String, Given> {
-    let mut members: Vec<(String, Given)> = Vec::new();
-    for (name, arguments) in contract::members() {
-        let types =
-            |given: &[(ArgType, _)]| -> Vec<ArgType> { given.iter().map(|(ty, _)| ty.clone()).collect() };
-        let same = members.iter().find(|(_, (_, known))| types(known) == types(&arguments));
-        let class = same.map_or(members.len(), |(_, (class, _))| *class);
-        members.push((name, (class, arguments.into())));
-    }
-    members.into_iter().collect()
+/// The places of a member of a struct_ops type. The loader refuses members that the contract does not have.
+fn places(type_name: &str, member: &str) -> &'static [Place] {
+    type Places = HashMap<(&'static str, String), Vec<Place>>;
+    static ALL: LazyLock<Places> = LazyLock::new(|| {
+        let mut classes: Vec<Arc<[(ArgType, &'static str)]>> = Vec::new();
+        let mut place = |(name, arguments): family::Place| {
+            let same = |known: &Arc<[(ArgType, &'static str)]>| {
+                known.len() == arguments.len()
+                    && known.iter().zip(&arguments).all(|((known, _), (ty, _))| known == ty)
+            };
+            let class = classes.iter().position(same).unwrap_or(classes.len());
+            let arguments: Arc<[_]> = arguments.into();
+            if class == classes.len() {
+                classes.push(Arc::clone(&arguments));
+            }
+            Place { name, class, arguments }
+        };
+        let mut all: Places = contract::members()
+            .into_iter()
+            .map(|(name, arguments)| ((contract::FUSE_OPS, name.clone()), vec![place((name, arguments))]))
+            .collect();
+        let families = family::FAMILIES.iter().map(|family| family.member);
+        for member in std::iter::once(contract::DEFAULT_FILTER).chain(families) {
+            let places = family::places(member).into_iter().map(&mut place).collect();
+            all.insert((family::FUSE_FILTER, member.to_owned()), places);
+        }
+        all
+    });
+    ALL.iter().find(|((of, name), _)| *of == type_name && name == member).map_or(&[], |(_, places)| places)
 }
 
 /// The entries of a program array.

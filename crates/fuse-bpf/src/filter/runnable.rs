@@ -7,6 +7,8 @@ use fuse_bpf_vm::interp::{Arg, Outcome, Worker};
 use fuse_bpf_vm::jit::{self, CompileError, Compiled};
 use fuse_bpf_vm::verify::Verified;
 
+use crate::call::BUDGET;
+
 /// Whether proved programs are compiled to machine code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Jit {
@@ -74,9 +76,37 @@ impl Runnable {
         Ok(Runnable { proof, code })
     }
 
+    /// As [`Runnable::new`], with code that was made for another proof of the program if it does. New code is
+    /// remembered.
+    pub(super) fn sharing(
+        proof: Arc<Verified>,
+        jit: Jit,
+        codes: &mut Vec<Arc<Compiled>>,
+    ) -> Result<Runnable, CompileError> {
+        if jit != Jit::Never
+            && let Some(code) = codes.iter().find_map(|code| code.shared(&proof))
+        {
+            return Ok(Runnable { proof, code: Some(Arc::new(code)) });
+        }
+        let runnable = Runnable::new(proof, jit)?;
+        codes.extend(runnable.code.clone());
+        Ok(runnable)
+    }
+
     /// The program and what was proved of it.
     pub fn proof(&self) -> &Verified {
         &self.proof
+    }
+
+    /// What the program always returns, if that is known, and running it would do nothing else: touch nothing but its
+    /// arguments, and these only to read.
+    pub(super) fn verdict(proof: &Verified) -> Option<u32> {
+        let (uses, stats) = (proof.uses(), proof.stats());
+        let idle =
+            uses.effects.is_empty() && uses.arguments.iter().all(|argument| argument.written.is_empty());
+        // A program that might be stopped for its length does not always return.
+        let ends = stats.longest.is_some_and(|insns| insns <= BUDGET);
+        if idle && ends { proof.returns().map(|value| value as u32) } else { None }
     }
 
     /// Its machine code, if it was compiled.

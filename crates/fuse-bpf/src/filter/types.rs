@@ -13,7 +13,8 @@ use fuse_bpf_vm::helpers;
 use fuse_bpf_vm::mem::Access;
 
 use super::NAME_MAX;
-use super::contract::{FUSE_OPS, KFUNCS};
+use super::contract::{DEFAULT_FILTER, FUSE_OPS, KFUNCS};
+use super::family::{FAMILIES, FUSE_FILTER, Pointee, default_prototype};
 use super::header::fuse_bpf_h;
 use crate::abi::{self, StructDesc};
 
@@ -90,6 +91,7 @@ pub fn section() -> Vec<u8> {
     types.series();
     types.enums(&fuse_bpf_h());
     types.ops();
+    types.families();
     for kfunc in KFUNCS.iter().chain(helpers::KFUNCS) {
         types.kfunc(kfunc.name, kfunc.proto);
     }
@@ -204,7 +206,9 @@ impl Types {
                     values.push(self.writer.value(name, value));
                 }
             }
-            self.writer.add(name.trim(), Kind::Enum { size: 4, signed: false, values });
+            let name = name.trim();
+            let id = self.writer.add(name, Kind::Enum { size: 4, signed: false, values });
+            self.named.insert(format!("enum {name}"), id);
         }
     }
 
@@ -216,7 +220,10 @@ impl Types {
         let mut add = |types: &mut Types, name: &str, args: &[(ArgType, &str)]| {
             let mut params = Vec::new();
             for (arg, name) in args {
-                let (ArgType::Struct { name: ty, access, .. } | ArgType::Buffer { name: ty, access }) = arg;
+                let (ArgType::Struct { name: ty, access, .. } | ArgType::Buffer { name: ty, access }) = arg
+                else {
+                    continue;
+                };
                 let mut to = types.base(&format!("struct {ty}"));
                 if *access == Access::Read {
                     to = types.writer.add("", Kind::Qualifier { to });
@@ -232,11 +239,44 @@ impl Types {
         for (name, args) in super::contract::members() {
             add(self, &name, &args);
         }
+        self.named_last(FUSE_OPS, members);
+    }
+
+    /// `struct fuse_filter` and its structs.
+    fn families(&mut self) {
+        for pointee in FAMILIES.iter().flat_map(|family| [family.input(), family.output()]).flatten() {
+            if let Pointee::Each(each) = pointee {
+                let members = each.members.iter().map(|(member, desc, offset)| {
+                    let ty = self.base(&format!("struct {}", desc.name));
+                    self.writer.member(member, ty, *offset as u32)
+                });
+                let members = members.collect();
+                self.structure(each.name, each.size(), members);
+            }
+        }
+        let result = self.base("uint32_t");
+        let families = FAMILIES.iter().map(|family| (family.member, family.prototype()));
+        let mut members = Vec::new();
+        for (name, prototype) in std::iter::once((DEFAULT_FILTER, default_prototype())).chain(families) {
+            let params = prototype.into_iter().map(|(ty, name)| {
+                let ty = self.declared(&ty);
+                Param { name: self.writer.string(name), ty }
+            });
+            let params = params.collect();
+            let proto = self.writer.add("", Kind::Prototype { result, params });
+            let pointer = self.pointer(proto);
+            members.push(self.writer.member(name, pointer, members.len() as u32 * 8));
+        }
+        self.named_last(FUSE_FILTER, members);
+    }
+
+    /// A struct of pointers that ends with its name.
+    fn named_last(&mut self, struct_name: &str, mut members: Vec<Member>) {
+        let offset = members.len() * 8;
         let char = self.base("char");
         let name = self.array(char, NAME_MAX + 1);
-        members.push(self.writer.member("name", name, offset));
-        let size = (offset as usize + NAME_MAX + 1).next_multiple_of(8);
-        self.structure(FUSE_OPS, size, members);
+        members.push(self.writer.member("name", name, offset as u32));
+        self.structure(struct_name, (offset + NAME_MAX + 1).next_multiple_of(8), members);
     }
 
     /// A kfunc by its C prototype.
@@ -283,36 +323,49 @@ mod tests {
     #[test]
     fn they_are_those_of_the_header() {
         let ours = types();
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bpf/tests/everything.bpf.o");
-        let bytes = std::fs::read(path).unwrap();
-        let object = Object::parse(&bytes).unwrap();
-        let theirs = Btf::parse(object.section_of(SectionKind::Btf).unwrap().data).unwrap();
+        // `everything` has every member of `struct fuse_ops`, `twins` a `struct fuse_filter`.
+        for (object, least, wanted) in [("everything", 30, "fuse_ops"), ("twins", 40, "fuse_filter")] {
+            let path = format!("{}/../../bpf/tests/{object}.bpf.o", env!("CARGO_MANIFEST_DIR"));
+            let bytes = std::fs::read(path).unwrap();
+            let object = Object::parse(&bytes).unwrap();
+            let theirs = Btf::parse(object.section_of(SectionKind::Btf).unwrap().data).unwrap();
+            assert!(theirs.find(Class::Struct, wanted).is_some());
+            compare(&theirs, &ours, least);
+        }
+        // Nothing is left declared only but what the machine keeps to itself.
+        for id in 0..ours.len() as u32 {
+            if matches!(ours.kind(id), Some(Kind::Forward { .. })) {
+                panic!("{} is not described", ours.name(id));
+            }
+        }
+    }
+
+    /// Compares every type of an object that belongs to filters.
+    fn compare(theirs: &Btf, ours: &Btf, least: usize) {
         let mut compared = 0;
         for id in 0..theirs.len() as u32 {
             let name = theirs.name(id);
             let class = theirs.kind(id).unwrap().class();
+            // A filter's own.
+            if name == "start" {
+                continue;
+            }
             let ours_id = match class {
                 Some(class @ (Class::Struct | Class::Enum)) if !name.is_empty() => ours.find(class, name),
                 _ => continue,
             };
             let ours_id = ours_id.unwrap_or_else(|| panic!("no {class:?} {name}"));
-            same(&theirs, id, &ours, ours_id, 0);
+            same(theirs, id, ours, ours_id, 0);
             compared += 1;
         }
-        assert!(compared > 30, "only {compared} types compared");
+        assert!(compared > least, "only {compared} types compared");
         for kfunc in KFUNCS.iter().chain(helpers::KFUNCS) {
             let id = ours.find(Class::Func, kfunc.name).unwrap();
             let Some(Kind::Func { to, .. }) = ours.kind(id) else { panic!("{} is no function", kfunc.name) };
             let Some(Kind::Prototype { params, .. }) = ours.kind(*to) else { panic!("no prototype") };
             assert_eq!(params.len(), kfunc.parameters().0, "{}", kfunc.name);
             if let Some(theirs_id) = theirs.find(Class::Func, kfunc.name) {
-                same(&theirs, theirs_id, &ours, id, 0);
-            }
-        }
-        // Nothing is left declared only but what the machine keeps to itself.
-        for id in 0..ours.len() as u32 {
-            if matches!(ours.kind(id), Some(Kind::Forward { .. })) {
-                panic!("{} is not described", ours.name(id));
+                same(theirs, theirs_id, ours, id, 0);
             }
         }
     }
@@ -380,6 +433,8 @@ mod tests {
             "struct bpf_fuse_meta_info {",
             "\tuint64_t nodeid;",
             "enum fuse_opcode {",
+            "struct fuse_filter {",
+            "struct fuse_names_in {",
             "\tFUSE_LOOKUP = 1,",
             "struct fuse_buffer {",
             "\tuint32_t (*default_filter)(const struct bpf_fuse_meta_info *meta);",

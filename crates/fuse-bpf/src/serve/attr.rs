@@ -10,7 +10,8 @@ operation!(
     /// FUSE_GETATTR.
     getattr,
     |server, call| {
-        let attr = server.backing.getattr(&call.node, call.file.as_deref())?;
+        let by_file = call.input::<fuse_getattr_in>().getattr_flags & flags::GETATTR_FH != 0;
+        let attr = server.backing.getattr(&call.node, call.file.as_deref().filter(|_| by_file))?;
         call.set_out(0, &fuse_attr_out { attr, ..Default::default() });
         Ok(())
     },
@@ -18,10 +19,10 @@ operation!(
 );
 
 operation!(
-    /// FUSE_SETATTR. Filters may edit the values, not which of them are set.
+    /// FUSE_SETATTR. Filters may edit the values, and which of them are set.
     setattr,
     |server, call| {
-        let set = fuse_setattr_in { valid: call.sent::<fuse_setattr_in>().valid, ..call.input() };
+        let set: fuse_setattr_in = call.input();
         let attr = server.backing.setattr(&call.node, call.file.as_deref(), &set)?;
         call.set_out(0, &fuse_attr_out { attr, ..Default::default() });
         Ok(())
@@ -78,9 +79,13 @@ operation!(
     /// FUSE_READLINK.
     readlink,
     |server, call| {
-        call.data_len = server.backing.readlink(&call.node, call.data)?;
-        Ok(())
-    }
+        call.data_len = match call.edited(0) {
+            Some(name) => server.backing.readlink_beside(&call.node, name?, call.data)?,
+            None => server.backing.readlink(&call.node, call.data)?,
+        };
+        call.show_data(call.data_len)
+    },
+    |_, call| call.take_data()
 );
 
 operation!(

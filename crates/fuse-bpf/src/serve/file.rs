@@ -96,12 +96,11 @@ operation!(
         let file = std::sync::Arc::clone(call.file()?);
         let size = (seen.size.min(sent.size) as usize).min(call.data.len());
         let read = server.backing.read(&file, seen.offset, &mut call.data[..size])?;
-        call.data_len = read;
-        call.set_out(0, &fuse_read_iter_out { ret: read as u64 });
-        Ok(())
+        call.show_data(read)
     },
     |_, call| {
         let out: fuse_read_iter_out = call.out(0);
+        call.take_data()?;
         call.data_len = call.data_len.min(usize::try_from(out.ret).unwrap_or(usize::MAX));
         Ok(())
     }
@@ -112,8 +111,9 @@ operation!(
     write,
     |server, call| {
         let (sent, seen): (fuse_write_in, fuse_write_in) = (call.sent(), call.input());
-        let size = seen.size.min(sent.size) as usize;
-        let data = call.request.payload.get(..size).ok_or(Errno::EINVAL)?;
+        let data = call.payload();
+        let size = (seen.size.min(sent.size) as usize).min(data.len());
+        let data = data.get(..size).ok_or(Errno::EINVAL)?;
         let file = call.file()?;
         // What comes from the page cache has its place, and the handle is a guess.
         let append = sent.flags & libc::O_APPEND.cast_unsigned() != 0 && sent.write_flags & flags::WRITE_CACHE == 0;
@@ -207,6 +207,12 @@ fn copy(server: &Server, call: &mut Call<'_>) -> Result<(), Errno> {
         return Err(Errno::EXDEV);
     }
     let to = server.backing.file(sent.fh_out)?;
+    // Copied below, data would get past those who filter it when it is read or written: the kernel then reads and
+    // writes it.
+    let written = server.chain_of(to.node());
+    if !server.is_v4() && (call.chain.asks(Some(&ops::READ_ITER)) || written.asks(Some(&ops::WRITE_ITER))) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let len = seen.len.min(u64::from(u32::MAX));
     let copied =
         server.backing.copy_file_range(call.file()?, seen.off_in, &to, seen.off_out, len, seen.flags)?;

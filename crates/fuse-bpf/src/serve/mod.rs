@@ -9,6 +9,7 @@ mod dir;
 mod file;
 mod lock;
 mod names;
+mod promised;
 mod server;
 mod xattr;
 

@@ -78,7 +78,7 @@ operation!(
 operation!(
     /// FUSE_RENAME.
     rename,
-    |server, call| server.backing.rename(&call.node, call.string(0)?, call.other()?, call.string(1)?, 0)
+    |server, call| move_name(server, call, 0)
 );
 
 operation!(
@@ -86,9 +86,17 @@ operation!(
     rename2,
     |server, call| {
         let flags = call.input::<fuse_rename2_in>().flags;
-        server.backing.rename(&call.node, call.string(0)?, call.other()?, call.string(1)?, flags)
+        move_name(server, call, flags)
     }
 );
+
+fn move_name(server: &Server, call: &mut Call<'_>, flags: u32) -> Result<(), Errno> {
+    let (name, to, new_name) = (call.string(0)?, call.other()?, call.string(1)?);
+    if let Some(moved) = server.backing.rename(&call.node, name, to, new_name, flags)? {
+        server.moved(&moved, to, new_name);
+    }
+    Ok(())
+}
 
 /// Keeps what was made until the kernel has been told.
 fn made(call: &mut Call<'_>, entry: Entry) -> Result<(), Errno> {
@@ -103,7 +111,10 @@ pub(super) fn reply_entry(server: &Server, call: &mut Call<'_>, filter_nodeid: u
         return Err(Errno::ENOENT);
     }
     let entry = call.entry.as_ref().ok_or(Errno::EIO)?;
-    let wanted = if call.node.is_lent() { server.sets_of_adopted(call)? } else { call.entry_chain.take() };
+    let wanted = match call.node.is_lent() {
+        true => server.sets_of_adopted(call)?,
+        false => call.entry_chain.take().or_else(|| server.sets_of_made(call)),
+    };
     let chain = server.attach(&call.chain, wanted, &entry.node)?;
     if filter_nodeid != 0 && !entry.node.is_lent() {
         entry.node.set_filter_nodeid(filter_nodeid);

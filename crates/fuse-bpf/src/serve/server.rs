@@ -9,9 +9,10 @@ use bumpalo::Bump;
 use fuse_bpf_vm::maps::MapKind;
 
 use super::dir::may_carry_entries;
+use super::promised::Promised;
 use crate::abi::*;
 use crate::backing::{ActAs, Backing, Caller, Entry, LockWait, Node};
-use crate::call::{Call, Executor, Opened, Tables};
+use crate::call::{Call, Compat, Executor, Opened, Tables};
 use crate::control::Controls;
 use crate::daemon::{ALWAYS_READY, Handles, Link};
 use crate::errno::Errno;
@@ -46,6 +47,8 @@ pub struct ServerConfig {
     pub slots: usize,
     /// The program sets that are found by name, beside those of the object of the set that names one.
     pub registry: Registry,
+    /// Whether filters can do what the series does not let them.
+    pub compat: Compat,
     /// The daemon beside the directory.
     pub daemon: Option<Link>,
 }
@@ -59,7 +62,9 @@ pub struct Server {
     unfiltered: Arc<Chain>,
     registry: Registry,
     slots: Arc<Slots>,
+    compat: Compat,
     daemon: Option<Link>,
+    promised: Promised,
     /// The files of a daemon that is not there.
     no_handles: Handles,
     timeout: Duration,
@@ -91,7 +96,9 @@ impl Server {
             unfiltered: Arc::default(),
             registry: config.registry,
             slots: Arc::new(Slots::new(config.slots)),
+            compat: config.compat,
             daemon: config.daemon,
+            promised: Promised::default(),
             no_handles: Handles::default(),
             timeout: config.timeout,
             max_reply: config.max_reply.max(64 * 1024),
@@ -120,6 +127,28 @@ impl Server {
         self.daemon.as_ref()
     }
 
+    /// Remembers what filters attached to the name of a lookup.
+    fn promise(&self, call: &Call<'_>) {
+        if let Ok(name) = call.string(0) {
+            self.promised.note(call.node.nodeid(), name.to_bytes(), call.entry_chain.as_ref());
+        }
+    }
+
+    /// The program sets of what a call made: those its name was promised.
+    pub(super) fn sets_of_made(&self, call: &Call<'_>) -> Option<Vec<FilterSet>> {
+        let made = matches!(call.op.name, "CREATE" | "MKNOD" | "MKDIR" | "SYMLINK") && call.is_filtered();
+        let name = made.then(|| call.string(0).ok()).flatten()?;
+        self.promised.take(call.node.nodeid(), name.to_bytes())
+    }
+
+    /// An inode has another name: it gets what the name was promised.
+    pub(super) fn moved(&self, node: &Node, to: &Node, name: &std::ffi::CStr) {
+        let promised = self.promised.take(to.nodeid(), name.to_bytes());
+        if let Some(Ok(chain)) = promised.map(Chain::new) {
+            node.set_attachment(Arc::new(chain));
+        }
+    }
+
     /// The program sets of what the daemon put into a directory of its own: those of the mount, and inside of them the one it
     /// names.
     pub(super) fn sets_of_adopted(&self, call: &Call<'_>) -> Result<Option<Vec<FilterSet>>, Errno> {
@@ -130,7 +159,12 @@ impl Server {
         Ok(Some(sets))
     }
 
-    fn chain_of(&self, node: &Node) -> Arc<Chain> {
+    /// Whether filters are held to what the series lets them.
+    pub(super) fn is_v4(&self) -> bool {
+        self.compat == Compat::V4
+    }
+
+    pub(super) fn chain_of(&self, node: &Node) -> Arc<Chain> {
         if node.is_lent() {
             return Arc::clone(&self.unfiltered);
         }
@@ -328,7 +362,7 @@ impl Server {
         worker.arena.reset();
         let Worker { machine, arena, data } = worker;
         let caller = caller(&header, request.group);
-        let tables = Tables { backing: &self.backing, handles: self.handles() };
+        let tables = Tables { backing: &self.backing, handles: self.handles(), compat: self.compat };
         let call = Call::new(header, request, tables, data, arena, |node| self.chain_of(node));
         let mut call = match call {
             Ok(call) => call,
@@ -374,7 +408,11 @@ impl Server {
     fn rounds(&self, call: &mut Call<'_>, machine: &mut Lease, caller: &Caller) -> Result<(), Errno> {
         for _ in 0..MAX_ROUNDS {
             call.again = false;
-            call.run(machine, &self.trace, &mut Proper { server: self, caller })?;
+            let result = call.run(machine, &self.trace, &mut Proper { server: self, caller });
+            if call.op.name == "LOOKUP" && call.is_filtered() {
+                self.promise(call);
+            }
+            result?;
             if let Serve::Backed { finish, .. } = call.op.serve
                 && !call.answered
             {

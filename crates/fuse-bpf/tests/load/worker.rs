@@ -24,6 +24,8 @@ const OPEN: usize = 6;
 pub(crate) struct Worker {
     base: PathBuf,
     seed: u32,
+    /// Whether reads and writes are filtered; copies are then made of these.
+    filters_data: bool,
     random: u64,
     tree: Tree,
     open: Vec<(OwnedFd, Id)>,
@@ -46,10 +48,11 @@ fn planned<T>(plan: Plan, operation: impl FnOnce() -> Done<T>) -> Done<T> {
 }
 
 impl Worker {
-    pub(crate) fn new(base: PathBuf, seed: u32, number: u64) -> Worker {
+    pub(crate) fn new(base: PathBuf, seed: u32, number: u64, filters_data: bool) -> Worker {
         Worker {
             base,
             seed,
+            filters_data,
             random: (u64::from(seed) << 8 | number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             tree: Tree::new(),
             open: Vec::new(),
@@ -260,12 +263,16 @@ impl Worker {
         }
     }
 
+    fn of_data(&self, opcode: u32, offset: usize) -> Plan {
+        if self.filters_data { by_number(self.seed, opcode, offset as u64) } else { Plan::default() }
+    }
+
     fn read(&mut self) {
         let Some((at, id)) = self.file() else { return };
         let (offset, len) = (self.offset(), 1 + self.random(4096));
         let mut buffer = vec![0; len];
         let got = did(rustix::io::pread(&self.open[at].0, &mut buffer, offset as u64));
-        let plan = by_number(self.seed, op::READ, offset as u64);
+        let plan = self.of_data(op::READ, offset);
         let wanted = planned(plan, || {
             Ok(match (plan.handed_over, plan.rewritten) {
                 (true, _) => handed_over(offset as u64, len),
@@ -282,7 +289,7 @@ impl Worker {
         let (offset, len, tag) = (self.offset(), 1 + self.random(4096), self.random(255) as u8);
         let data: Vec<u8> = (0..len).map(|i| (i as u8).wrapping_mul(3).wrapping_add(tag)).collect();
         let got = did(rustix::io::pwrite(&self.open[at].0, &data, offset as u64));
-        let plan = by_number(self.seed, op::WRITE, offset as u64);
+        let plan = self.of_data(op::WRITE, offset);
         let wanted = planned(plan, || {
             self.tree.write(id, offset + if plan.rewritten { 100 } else { 0 }, &data);
             Ok(len)
@@ -321,7 +328,7 @@ impl Worker {
 
     fn copy(&mut self) {
         let (Some((from, from_id)), Some((to, to_id))) = (self.file(), self.file()) else { return };
-        if from_id == to_id {
+        if from_id == to_id || self.filters_data {
             return;
         }
         let (off_in, off_out, len) = (self.offset(), self.offset(), 1 + self.random(4096));
@@ -461,9 +468,27 @@ impl Worker {
         self.remove("rmdir", AtFlags::REMOVEDIR);
     }
 
+    /// A directory with nothing in it, and where it is.
+    fn empty_dir(&mut self) -> Option<(Id, PathBuf, String)> {
+        let mut empty = Vec::new();
+        for (dir, path) in self.tree.dirs() {
+            for (name, id) in self.tree.names(dir) {
+                if self.tree.is_dir(*id) && self.tree.names(*id).is_empty() {
+                    empty.push((dir, self.base.join(path.trim_start_matches('/')), name.clone()));
+                }
+            }
+        }
+        if empty.is_empty() { None } else { Some(empty.swap_remove(self.random(empty.len()))) }
+    }
+
     fn remove(&mut self, what: &'static str, flags: AtFlags) {
-        let (dir, path) = self.dir();
-        let name = self.name(dir);
+        let any = |worker: &mut Worker| {
+            let (dir, path) = worker.dir();
+            let name = worker.name(dir);
+            (dir, path, name)
+        };
+        let empty = if what == "rmdir" && self.chance(2) { self.empty_dir() } else { None };
+        let (dir, path, name) = empty.unwrap_or_else(|| any(self));
         let got = did(rustix::fs::unlinkat(CWD, path.join(&name), flags));
         let wants_dir = !flags.is_empty();
         let wanted = self.existing(dir, &name).and_then(|id| match (wants_dir, self.tree.is_dir(id)) {

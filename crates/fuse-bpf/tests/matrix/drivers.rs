@@ -5,11 +5,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use fuse_bpf::abi::*;
-use fuse_bpf::ops::{FILTERS, Filter};
+use fuse_bpf::ops::{FILTERS, Filter, OutArg};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, SeekFrom, XattrFlags};
 use rustix::io::Errno as Os;
 use zerocopy::IntoBytes;
 
+use crate::model::{Case, Verdict};
 use crate::world::*;
 
 /// What the caller sees: something to compare, or an errno.
@@ -91,6 +92,8 @@ pub(crate) struct Driver {
     pub(crate) member: &'static str,
     /// Tells apart several drivers of a row.
     pub(crate) variant: &'static str,
+    /// The set of the mount, if not the one with or without a `default_filter`: one without.
+    pub(crate) set: Option<usize>,
     /// As filters see it, if not the row's.
     pub(crate) opcode: Option<u32>,
     pub(crate) on: On,
@@ -98,8 +101,10 @@ pub(crate) struct Driver {
     pub(crate) act: fn(&World, &mut Scene) -> Outcome,
     /// The operations below by which it is done, any of which is made to fail.
     pub(crate) below: &'static [u32],
-    /// Why the operation cannot fail below.
+    /// Why the operation cannot be made to fail below.
     pub(crate) cannot_fail: Option<&'static str>,
+    /// The error it ends with, always, and the kernel then does it in another way.
+    pub(crate) replaced: Option<i32>,
     /// Whether the caller never hears how it ended.
     pub(crate) ignored: bool,
     /// What is edited before and after. An edit that changes nothing is promised to change nothing: handles of the kernel's,
@@ -120,12 +125,14 @@ pub(crate) struct Driver {
 const PLAIN: Driver = Driver {
     member: "",
     variant: "",
+    set: None,
     opcode: None,
     on: On::File,
     open: Open::Nothing,
     act: |_, _| Ok(String::new()),
     below: &[],
     cannot_fail: None,
+    replaced: None,
     ignored: false,
     edit_in: None,
     edit_out: None,
@@ -139,6 +146,31 @@ const PLAIN: Driver = Driver {
 impl Driver {
     pub(crate) fn row(&self) -> Option<&'static Filter> {
         FILTERS.iter().copied().find(|filter| filter.member == self.member)
+    }
+
+    /// The case as it is tried, if it is: a mount without a `default_filter` has no cases of one.
+    pub(crate) fn takes(&self, case: Case) -> Option<Case> {
+        match self.set {
+            None => Some(case),
+            Some(_) if [case.pre, case.post].contains(&Verdict::CallDefault) && case.with_default => None,
+            Some(_) => Some(Case { with_default: false, ..case }),
+        }
+    }
+
+    /// Whether the daemon as a filter can make the edits: what the series does not have is not sent to it.
+    pub(crate) fn by_daemon(&self) -> [bool; 2] {
+        let row = self.row().unwrap();
+        let first = 1 + usize::from(row.input.is_some());
+        let sent_in = |edit: Edit| {
+            let buffer = (edit.place as usize).checked_sub(first).and_then(|at| row.buffers.get(at));
+            buffer.is_none_or(|buffer| !buffer.extension)
+        };
+        let known = row.buffers.iter().filter(|buffer| !buffer.extension).count();
+        let sent_out = |edit: Edit| {
+            let out = row.outs.get(edit.place as usize - first - known);
+            !matches!(out, Some(OutArg::Buffer { extension: true, .. }))
+        };
+        [self.edit_in.is_some_and(sent_in), self.edit_out.is_some_and(sent_out)]
     }
 
     pub(crate) fn opcode(&self) -> u32 {
@@ -155,6 +187,8 @@ impl Driver {
     }
 }
 
+/// Index in [`SETS`].
+const NO_DATA: usize = 2;
 const MODE: Mode = Mode::from_raw_mode(0o644);
 
 fn done(result: Result<(), Os>) -> Outcome {
@@ -343,6 +377,17 @@ pub(crate) static DRIVERS: &[Driver] = &[
     },
     Driver {
         member: "copy_file_range", below: &[47], open: Open::File, by_daemon: "1",
+        cannot_fail: Some("where reads or writes are filtered it always does, and the kernel reads and writes"), replaced: Some(libc::EOPNOTSUPP),
+        act: |_, s| told(rustix::fs::copy_file_range(fd(s), Some(&mut 0), s.other.as_ref().unwrap(), Some(&mut 0), 4)),
+        edit_in: words(1, &[(0, 9999), (2, 5), (6, 9999), (10, 3)]),
+        edit_out: words(2, &[(0, 2)]),
+        outcome: |_, _| Ok("4"),
+        changes: |_| &[("g", Some("file 644 0123"))],
+        answer: |_| fuse_write_out { size: 1, padding: 0 }.as_bytes().to_vec(),
+        ..PLAIN
+    },
+    Driver {
+        member: "copy_file_range", variant: "data is not filtered", set: Some(NO_DATA), below: &[47], open: Open::File, by_daemon: "1",
         act: |_, s| told(rustix::fs::copy_file_range(fd(s), Some(&mut 0), s.other.as_ref().unwrap(), Some(&mut 0), 4)),
         edit_in: words(1, &[(0, 9999), (2, 5), (6, 9999), (10, 3)]),
         edit_out: words(2, &[(0, 2)]),
@@ -444,6 +489,23 @@ pub(crate) static DRIVERS: &[Driver] = &[
         edit_out: words(2, &[(0, 2)]),
         outcome: |edited, out| Ok(match (edited, out) { (_, true) => "2", (true, _) => "3", _ => "4" }),
         changes: |edited| if edited { &[("f", Some("file 644 01234abc89 a=va b=vb"))] } else { &[("f", Some("file 644 abcd456789 a=va b=vb"))] },
+        answer: |_| fuse_write_out { size: 3, padding: 0 }.as_bytes().to_vec(),
+        ..PLAIN
+    },
+    Driver {
+        member: "read_iter", variant: "the data", below: &[15], open: Open::File, by_daemon: "DAEM",
+        act: |_, s| { let mut b = [0; 4]; value(rustix::io::pread(fd(s), &mut b, 0), &b) },
+        edit_out: text(3, || b"XY".to_vec()),
+        outcome: |_, out| Ok(if out { "XY" } else { "0123" }),
+        answer: |_| b"DAEM".to_vec(),
+        ..PLAIN
+    },
+    Driver {
+        member: "write_iter", variant: "the data", below: &[16], open: Open::File, by_daemon: "3",
+        act: |_, s| told(rustix::io::pwrite(fd(s), b"abcd", 0)),
+        edit_in: text(2, || b"XYZ".to_vec()),
+        outcome: |edited, _| Ok(if edited { "3" } else { "4" }),
+        changes: |edited| if edited { &[("f", Some("file 644 XYZ3456789 a=va b=vb"))] } else { &[("f", Some("file 644 abcd456789 a=va b=vb"))] },
         answer: |_| fuse_write_out { size: 3, padding: 0 }.as_bytes().to_vec(),
         ..PLAIN
     },
@@ -553,6 +615,15 @@ pub(crate) static DRIVERS: &[Driver] = &[
         ..PLAIN
     },
     Driver {
+        member: "setattr", variant: "what is set", below: &[4], open: Open::File, by_daemon: "10",
+        act: |_, s| { done(rustix::fs::fchmod(fd(s), Mode::from_raw_mode(0o600)))?; Ok(size(fd(s))) },
+        edit_in: words(1, &[(0, flags::fattr::SIZE), (4, 3), (5, 0)]),
+        outcome: |edited, _| Ok(if edited { "3" } else { "10" }),
+        changes: |edited| if edited { &[("f", Some("file 644 012 a=va b=vb"))] } else { &[("f", Some("file 600 0123456789 a=va b=vb"))] },
+        answer: |_| fuse_attr_out { attr: attr_of(FILE), ..Default::default() }.as_bytes().to_vec(),
+        ..PLAIN
+    },
+    Driver {
         member: "statfs", below: &[17], open: Open::File, by_daemon: "88",
         act: |_, s| told(rustix::fs::fstatfs(fd(s)).map(|stat| stat.f_namelen)),
         edit_out: words(1, &[(11, 99)]),
@@ -563,8 +634,9 @@ pub(crate) static DRIVERS: &[Driver] = &[
     Driver {
         member: "get_link", below: &[5], on: On::Nobody, by_daemon: "daemon",
         act: |_, s| told(rustix::fs::readlinkat(&s.dir, "l", Vec::new()).map(|text| text.to_string_lossy().into_owned())),
-        edit_in: text(1, || b"f\0".to_vec()),
-        outcome: |_, _| Ok("target"),
+        edit_in: text(1, || b"m\0".to_vec()),
+        edit_out: text(2, || b"edit".to_vec()),
+        outcome: |edited, out| Ok(if out { "edit" } else if edited { "beside" } else { "target" }),
         answer: |_| b"daemon".to_vec(),
         ..PLAIN
     },
@@ -589,7 +661,7 @@ pub(crate) static DRIVERS: &[Driver] = &[
         act: |_, s| page(fd(s)),
         edit_in: words(1, NOBODYS),
         edit_out: text(3, || record("fake")),
-        outcome: |_, out| Ok(if out { "fake" } else { ". .. d f g l" }),
+        outcome: |_, out| Ok(if out { "fake" } else { ". .. d f g l m" }),
         answer: |heard| match heard.opcode {
             44 => [fuse_entry_out::default().as_bytes(), &record("daem")].concat(),
             _ => record("daem"),
@@ -614,5 +686,8 @@ pub(crate) static IMPOSSIBLE: &[(&str, &str)] = &[
     ("releasedir", "asked later, and its answer is ignored"),
     ("mkdir", "asked only for a name that was not found; so are mknod, symlink, link and create"),
     ("unlink", "asked only for a name that was found; so are rmdir and rename"),
-    ("get_link", "what the link says is no result of the series' member, so it cannot be edited"),
+    (
+        "read_iter",
+        "the daemon as a filter is not sent data, nor what a link says: the wire form is the series'",
+    ),
 ];

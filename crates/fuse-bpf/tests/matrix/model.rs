@@ -24,6 +24,7 @@ pub(crate) mod errors {
     pub(crate) const POST_DEFAULT: i32 = libc::EOVERFLOW;
     pub(crate) const DAEMON_PRE: i32 = libc::EREMCHG;
     pub(crate) const DAEMON_POST: i32 = libc::ELIBACC;
+    pub(crate) const OUT: i32 = libc::ENOTUNIQ;
     pub(crate) const BACKING: i32 = libc::EDQUOT;
 }
 
@@ -68,6 +69,8 @@ pub(crate) struct Case {
     /// The daemon as a postfilter.
     pub(crate) daemon_post: Verdict,
     pub(crate) edit_out: Editor,
+    /// The errno the last program that runs afterwards puts in the place of the result, or 0.
+    pub(crate) error_out: i32,
 }
 
 /// A program that runs.
@@ -188,12 +191,17 @@ pub(crate) fn expect(case: &Case, backing: impl Fn(bool) -> Result<(), i32>) -> 
             return fails(expected, errno);
         }
     }
+
+    // A postfilter that lets the operation be may still say what it ends with (B28).
+    if case.error_out != 0 && expected.ran.iter().any(|(program, _)| matches!(program, Program::Post)) {
+        expected.result = Err(case.error_out);
+    }
     expected
 }
 
-/// All cases of an operation. `edits`: whether there is something to edit before and after; `fails`: whether the backing
-/// operation can be made to fail.
-pub(crate) fn cases(edits: [bool; 2], can_fail: bool) -> Vec<Case> {
+/// All cases of an operation. `edits`: whether there is something to edit before and after, `by_daemon`: whether the daemon can,
+/// `can_fail`: whether the backing operation can be made to fail.
+pub(crate) fn cases(edits: [bool; 2], by_daemon: [bool; 2], can_fail: bool) -> Vec<Case> {
     use Verdict::*;
     let plain = Case {
         with_default: true,
@@ -206,6 +214,7 @@ pub(crate) fn cases(edits: [bool; 2], can_fail: bool) -> Vec<Case> {
         post_default: Continue,
         daemon_post: Continue,
         edit_out: Editor::Nobody,
+        error_out: 0,
     };
     let daemon_post =
         |case: Case| [Continue, Fails(errors::DAEMON_POST)].map(|daemon_post| Case { daemon_post, ..case });
@@ -221,6 +230,10 @@ pub(crate) fn cases(edits: [bool; 2], can_fail: bool) -> Vec<Case> {
     }));
     posts.extend(daemon_post(Case { post: CallDefault, post_default: UserPostfilter, ..plain }));
     posts.push(Case { post: CallDefault, with_default: false, ..plain });
+
+    let error_out = errors::OUT;
+    posts.extend([Continue, Postfilter, Fails(errors::POST)].map(|post| Case { post, error_out, ..plain }));
+    posts.extend(daemon_post(Case { post: UserPostfilter, error_out, ..plain }));
 
     let mut flows: Vec<Case> =
         [Continue, User, Unknown, Fails(errors::PRE)].map(|pre| Case { pre, ..plain }).into();
@@ -257,11 +270,11 @@ pub(crate) fn cases(edits: [bool; 2], can_fail: bool) -> Vec<Case> {
         let mut outs = vec![Editor::Nobody];
         if edits[0] {
             ins.push(Editor::Filter);
-            ins.extend(asked(Asked::Prefilter).then_some(Editor::Daemon));
+            ins.extend((by_daemon[0] && asked(Asked::Prefilter)).then_some(Editor::Daemon));
         }
         if edits[1] {
             outs.extend(ran_post.then_some(Editor::Filter));
-            outs.extend(asked(Asked::Postfilter).then_some(Editor::Daemon));
+            outs.extend((by_daemon[1] && asked(Asked::Postfilter)).then_some(Editor::Daemon));
         }
         for edit_in in ins {
             for edit_out in &outs {

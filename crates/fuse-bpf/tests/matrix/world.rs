@@ -33,7 +33,8 @@ pub(crate) struct Rule {
     pub(crate) value: u32,
     pub(crate) place: u32,
     pub(crate) size: u32,
-    pub(crate) pad: u32,
+    /// What a postfilter makes of the operation: 0 nothing, 1 success, else an errno.
+    pub(crate) result: u32,
     pub(crate) keep: [u32; WORDS],
     pub(crate) put: [u32; WORDS],
     pub(crate) text: [u8; 128],
@@ -41,7 +42,7 @@ pub(crate) struct Rule {
 
 /// Continue, and change nothing.
 pub(crate) const NO_RULE: Rule =
-    Rule { value: 0, place: 0, size: 0, pad: 0, keep: [u32::MAX; WORDS], put: [0; WORDS], text: [0; 128] };
+    Rule { value: 0, place: 0, size: 0, result: 0, keep: [u32::MAX; WORDS], put: [0; WORDS], text: [0; 128] };
 
 /// `struct record` of `bpf/tests/matrix.bpf.c`: a program ran.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -268,7 +269,7 @@ pub(crate) struct World {
 }
 
 /// The sets the directory is mounted with; [`World::scene`] takes their index.
-pub(crate) const SETS: [&str; 3] = ["matrix", "no_default", "only_default"];
+pub(crate) const SETS: [&str; 4] = ["matrix", "no_default", "no_data", "only_default"];
 
 impl World {
     pub(crate) fn new() -> World {
@@ -305,7 +306,7 @@ impl World {
         self.dir.path().join(SETS[set]).join(name)
     }
 
-    /// A new directory with a file of each kind in it: `f` has attributes, `g` is another file, `d` a directory, `l` a link. It has
+    /// A new directory with a file of each kind in it: `f` has attributes, `g` is another file, `d` a directory, `l` and `m` links. It has
     /// a number for filters, and with `keep` so has `f`, which is held.
     pub(crate) fn scene(&self, set: usize, keep: bool) -> Scene {
         use rustix::fs::{Mode, OFlags, XattrFlags, setxattr};
@@ -321,6 +322,7 @@ impl World {
         fs::write(below.join("g"), "gg").unwrap();
         fs::create_dir(below.join("d")).unwrap();
         std::os::unix::fs::symlink("target", below.join("l")).unwrap();
+        std::os::unix::fs::symlink("beside", below.join("m")).unwrap();
         for (name, value) in [("user.a", b"va"), ("user.b", b"vb")] {
             setxattr(below.join("f"), name, value, XattrFlags::empty()).unwrap();
         }

@@ -336,7 +336,11 @@ fn is(arg: &Arg<'_>, ty: &ArgType) -> bool {
         (Arg::Mem(window), ArgType::Struct { size, access, .. }) => {
             window.len() >= *size && window.allows(*access)
         }
+        (Arg::Mem(window), ArgType::Part { at, size, access, .. }) => {
+            window.len() >= at + size && window.allows(*access)
+        }
         (Arg::Buffer(_), ArgType::Buffer { .. }) => true,
+        (Arg::Scalar(number), ArgType::Scalar { value, .. }) => value.is_none_or(|known| known == *number),
         _ => false,
     }
 }

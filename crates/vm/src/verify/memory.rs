@@ -65,8 +65,10 @@ impl<'p> Walker<'p> {
     fn kind_name(&self, kind: Kind) -> &'static str {
         match kind {
             Kind::Argument(index) | Kind::Buffer(index) => match self.argument(index) {
-                Some(ArgType::Struct { name, .. } | ArgType::Buffer { name, .. }) => name,
-                None => "?",
+                Some(
+                    ArgType::Struct { name, .. } | ArgType::Part { name, .. } | ArgType::Buffer { name, .. },
+                ) => name,
+                Some(ArgType::Scalar { .. }) | None => "?",
             },
             kind => kind.c_name(),
         }
@@ -106,6 +108,7 @@ impl<'p> Walker<'p> {
             }
             Kind::Argument(index) => match self.argument(index) {
                 Some(&ArgType::Struct { size, access, .. }) => (0, size as i64, access),
+                Some(&ArgType::Part { at, size, access, .. }) => (at as i64, (at + size) as i64, access),
                 _ => (0, 0, Access::Read),
             },
             Kind::Memory { size, access, .. } => (0, i64::from(size), access),
@@ -124,6 +127,11 @@ impl<'p> Walker<'p> {
         let past = i64::try_from(len).ok().and_then(|len| high.checked_add(len)).is_none_or(|to| to > end);
         if low < first || past {
             let size = (end - first) as u64;
+            if let Kind::Argument(index) = pointer.kind
+                && let Some(&ArgType::Part { name, at, .. }) = self.argument(index)
+            {
+                return Err(Rule::Part { name, at, size, low, high, len }.into());
+            }
             return Err(Rule::Bounds { kind: self.kind_name(pointer.kind), size, low, high, len }.into());
         }
         if access == Access::ReadWrite && allowed == Access::Read {
@@ -194,14 +202,21 @@ impl<'p> Walker<'p> {
 
     fn load_argument(&mut self, span: Span, bytes: usize, signed: bool) -> Done<Value> {
         let wrong = Rule::Context { off: span.low, size: bytes };
-        let Some(off) = span.constant().filter(|off| off % 8 == 0 && bytes == 8 && !signed) else {
-            return Err(wrong.into());
-        };
-        let index = u8::try_from(off / 8).map_err(|_| wrong.clone())?;
+        let Some(off) = span.constant() else { return Err(wrong.into()) };
+        let index = u8::try_from(off.div_euclid(8)).map_err(|_| wrong.clone())?;
+        let whole = off % 8 == 0 && bytes == 8 && !signed;
         let kind = match self.argument(index) {
-            Some(ArgType::Struct { .. }) => Kind::Argument(index),
-            Some(ArgType::Buffer { .. }) => Kind::Buffer(index),
-            None => return Err(wrong.into()),
+            Some(ArgType::Struct { .. } | ArgType::Part { .. }) if whole => Kind::Argument(index),
+            Some(ArgType::Buffer { .. }) if whole => Kind::Buffer(index),
+            // Compilers load the half they need.
+            Some(&ArgType::Scalar { value, .. }) if off % bytes as i64 == 0 => {
+                let part = |value: u64| value >> (off % 8 * 8) & (u64::MAX >> (64 - bytes * 8));
+                let scalar =
+                    value.map_or_else(|| Scalar::of_bytes(bytes), |value| Scalar::constant(part(value)));
+                let num = if signed { scalar.num.sign_extend(bytes as u32 * 8) } else { scalar.num };
+                return Ok(Value::Scalar(Scalar::new(num)));
+            }
+            _ => return Err(wrong.into()),
         };
         Ok(Value::Pointer(Pointer::new(kind)))
     }

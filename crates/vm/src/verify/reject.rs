@@ -56,6 +56,22 @@ pub enum Rule {
         /// Bytes accessed.
         len: u64,
     },
+    /// An access to what of a struct is not there.
+    #[error("invalid access to {name}, off={low}{} len={len}: of it there is {} here", if .low == .high { String::new() } else { format!("..{high}") }, if *.size == 0 { "nothing".to_owned() } else { format!("off={at} size={size}") })]
+    Part {
+        /// The struct.
+        name: &'static str,
+        /// Offset of the first byte that is there.
+        at: usize,
+        /// How many there are.
+        size: u64,
+        /// Least offset of the access.
+        low: i64,
+        /// Greatest offset of the access.
+        high: i64,
+        /// Bytes accessed.
+        len: u64,
+    },
     /// A write to what may only be read.
     #[error("write into {what} is not allowed: it is read-only")]
     ReadOnly {

@@ -526,7 +526,7 @@ impl Walker<'_> {
     fn finish(&mut self, state: &mut State, result: Value) -> Done<Next> {
         let void = |function: &Function| function.signature.as_ref().is_some_and(|signature| signature.void);
         match result {
-            Value::Scalar(_) => {}
+            Value::Scalar(scalar) => self.returns(&scalar)?,
             Value::None if self.function.is_some_and(void) => {}
             Value::None => return Err(Rule::Unset { register: 0 }.into()),
             Value::Pointer(_) => return Err(Rule::Leak { register: 0, to: "the return value" }.into()),

@@ -7,6 +7,7 @@ use super::globals::{Summary, arguments};
 use super::join::{thresholds, widened};
 use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
+use super::returns::Returned;
 use super::state::{Entered, Frame, Id, Kind, Pointer, Scalar, Slot, State, Value};
 use super::watch::Watch;
 use super::{Entry as Start, Limits, REGION_NONE};
@@ -117,6 +118,8 @@ pub(super) struct Walker<'p> {
     pub(super) function: Option<&'p Function>,
     /// Functions that are not walked into, by their first slots.
     pub(super) globals: BTreeMap<usize, Summary>,
+    /// What the program returns, if that is asked for.
+    pub(super) returned: Option<Returned>,
     /// Who is shown all of it, if anybody.
     pub(super) watch: Option<&'p mut (dyn Watch + 'p)>,
 }
@@ -152,6 +155,7 @@ impl<'p> Walker<'p> {
             ids: Ids::default(),
             function: None,
             globals: BTreeMap::new(),
+            returned: None,
             watch: None,
         }
     }

@@ -177,10 +177,12 @@ impl<'v> View<'v> {
     /// C name of a struct among the arguments, and what may be done with it.
     fn argument(&self, index: u8) -> (&'static str, Access) {
         match self.args.get(usize::from(index)) {
-            Some(&(ArgType::Struct { name, access, .. } | ArgType::Buffer { name, access })) => {
-                (name, access)
-            }
-            None => ("?", Access::Read),
+            Some(
+                &(ArgType::Struct { name, access, .. }
+                | ArgType::Part { name, access, .. }
+                | ArgType::Buffer { name, access }),
+            ) => (name, access),
+            Some(ArgType::Scalar { .. }) | None => ("?", Access::Read),
         }
     }
 
