@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* dynptrs: what the kfuncs for buffers and dynptrs say, as text. */
+/* dynptrs: what the kfuncs for buffers and dynptrs say, as text; and some helpers. */
 #include "fuse_bpf.h"
 
 #define SHOW(what, value) bpf_printk("%s %d", what, (int)(value))
@@ -49,6 +49,27 @@ uint32_t BPF_PROG(mkdir_prefilter, const struct bpf_fuse_meta_info *meta, struct
 	return BPF_FUSE_CONTINUE;
 }
 
+const char long_text[] = "abcdef";
+
+SEC("struct_ops/access_prefilter")
+uint32_t BPF_PROG(access_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_access_in *in)
+{
+	char text[8];
+
+	SHOW("cut", bpf_probe_read_kernel_str(text, 4, long_text));
+	bpf_printk("%s", text);
+	SHOW("whole", bpf_probe_read_kernel_str(text, sizeof(text), long_text));
+	bpf_printk("%s", text);
+	SHOW("empty", bpf_probe_read_str(text, 0, long_text));
+	SHOW("nowhere", bpf_probe_read_str(text, sizeof(text), (void *)8));
+	SHOW("own", bpf_probe_read_kernel_str(text, sizeof(text), ctx));
+	SHOW("bytes", bpf_probe_read(text, 2, long_text + 1));
+	bpf_printk("%s", text);
+	SHOW("nobody", bpf_get_current_cgroup_id());
+	SHOW("below", bpf_get_current_ancestor_cgroup_id(-1));
+	return BPF_FUSE_CONTINUE;
+}
+
 /* What an operation has not is empty. */
 FUSE_FILTER(names, nothing)
 {
@@ -65,6 +86,7 @@ SEC(".struct_ops")
 struct fuse_ops dynptrs = {
 	.setxattr_prefilter = (void *)setxattr_prefilter,
 	.mkdir_prefilter = (void *)mkdir_prefilter,
+	.access_prefilter = (void *)access_prefilter,
 	.name = "dynptrs",
 };
 

@@ -1,6 +1,6 @@
 //! Why a program is refused, as compilers tell it.
 
-use fuse_bpf::filter::{Rejection, Rule, SourceLine};
+use fuse_bpf::filter::{Rejection, Rule, SourceLine, Verified};
 
 /// Branches that are shown, the last before the rejection.
 const BRANCHES: usize = 5;
@@ -49,6 +49,35 @@ pub(crate) fn human(rejection: &Rejection, context: &str) -> String {
         say(format!("{margin} = help: {help}"));
     }
     text
+}
+
+/// A warning of each line that uses memory of a buffer which has been given other memory.
+pub(crate) fn warnings(proof: &Verified, context: &str) -> Vec<String> {
+    let mut lines: Vec<_> =
+        proof.uses().stale.iter().map(|&slot| proof.program().line(slot as usize)).collect();
+    lines.dedup();
+    let warn = |line: Option<&SourceLine>| {
+        let mut text =
+            "warning: this uses a slice from before the buffer was resized: what is stored there is lost\n"
+                .to_owned();
+        match line {
+            Some(line) => {
+                let (number, margin) = (line.line.to_string(), " ".repeat(line.line.to_string().len()));
+                text += &format!("{margin}--> {}:{}:{}  [{context}]\n", line.file, line.line, line.column);
+                text += &format!(
+                    "{margin} |\n{number} | {}\n{margin} | {}^\n",
+                    line.text.trim_end(),
+                    indent(line)
+                );
+            }
+            None => text += &format!(" --> [{context}]\n"),
+        }
+        text + &format!(
+            "{} = help: take access again after bpf_fuse_buffer_resize or bpf_fuse_get_rw_dynptr\n",
+            line.map_or(String::new(), |line| " ".repeat(line.line.to_string().len()))
+        )
+    };
+    lines.into_iter().map(warn).collect()
 }
 
 /// What moves the caret below its column: as many columns, tabs kept.

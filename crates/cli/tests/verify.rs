@@ -98,7 +98,7 @@ fn a_log_is_written_while_programs_are_judged() {
     assert_eq!(status(&output), 2);
     for part in [
         "\nfrom 67 to 75: ",
-        "\nfunc#1 @87 hidden\n",
+        "\nfunc#1 @87 matches\n",
         "callee:\n frame1: R1=fp[0]-256 ",
         "; frame1: R0=map_value_or_null(id=",
         ",map=pattern_names,ks=256,vs=4)",

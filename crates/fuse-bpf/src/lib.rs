@@ -12,6 +12,7 @@ pub mod abi;
 pub mod backing;
 mod builder;
 pub mod call;
+mod cgroup;
 pub mod control;
 pub mod daemon;
 pub mod dryrun;

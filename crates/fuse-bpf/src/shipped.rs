@@ -211,7 +211,7 @@ fn put_patterns(set: &FilterSet, patterns: &[Pattern]) -> Result<(), ShippedErro
         value.extend(text.as_bytes());
         value.resize(8 + TEXT, 0);
         put(
-            &set,
+            set,
             "pattern_affixes",
             affixes as usize + 1,
             "prefix and suffix",

@@ -179,6 +179,54 @@ fn dynptrs_of_buffers_are_like_others() {
     assert_eq!(lines(&empty, symlink)[1], "size 7");
 }
 
+/// Who asks what ran is shown a run, so known verdicts can be held against what programs say.
+#[test]
+fn a_verdict_that_is_known_is_what_the_program_says() {
+    let (mut known, mut unknown) = (0, 0);
+    for path in ["filters/readonly", "filters/hide", "filters/audit", "tests/families", "tests/twins"] {
+        let object = FilterObject::load_file(&object(&format!("{path}.bpf.o")), 1).unwrap();
+        for set in object.sets().iter().filter(|set| set.has_families()) {
+            for (what, call) in calls() {
+                let name = what.split(' ').next().unwrap();
+                let filter = OPS.iter().find(|op| op.name == name).unwrap().filter.unwrap();
+                for step in call.run(set).unwrap().steps {
+                    match set.verdict(filter, step.stage) {
+                        Some(verdict) => {
+                            assert_eq!(step.value, Ok(verdict), "{path}: {what}: {}", step.program);
+                            known += 1;
+                        }
+                        None => unknown += 1,
+                    }
+                }
+            }
+        }
+    }
+    assert!(known > 300 && unknown > 1000, "{known} {unknown}");
+}
+
+#[test]
+fn texts_are_read_as_far_as_there_is_room() {
+    for jit in [Jit::Never, Jit::Always] {
+        let options = LoadOptions::new(1).jit(jit);
+        let object = FilterObject::load_file(&object("tests/dynptrs.bpf.o"), options).unwrap();
+        let call = DryRun::new("access").unwrap().caller(0, 0, u32::MAX);
+        let expected = [
+            "cut 4",
+            "abc",
+            "whole 7",
+            "abcdef",
+            "empty 0",
+            "nowhere -14",
+            "own -14",
+            "bytes 0",
+            "bc",
+            "nobody 0",
+            "below 0",
+        ];
+        assert_eq!(lines(&object.set(Some("dynptrs")).unwrap(), call), expected);
+    }
+}
+
 #[test]
 fn sets_of_both_kinds_live_in_one_object() {
     let object = sets(Jit::Auto);

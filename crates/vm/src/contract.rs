@@ -152,6 +152,8 @@ bitflags::bitflags! {
         const SLEEPS = 1 << 9;
         /// Memory whose content is not the program's to know can be read (`bpf_probe_read_kernel`).
         const PROBES = 1 << 10;
+        /// The bytes of an embedder's buffer can come to lie elsewhere: what was handed out before is a copy.
+        const BUFFER_MOVE = 1 << 11;
     }
 }
 

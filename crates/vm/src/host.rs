@@ -78,6 +78,11 @@ pub trait Host<'r> {
     fn node(&self) -> Option<u64> {
         None
     }
+    /// The id of the cgroup the calling process is in, in the version-2 hierarchy; or of that ancestor of it which has
+    /// so many above it. 0 if there is none.
+    fn cgroup(&self, _level: Option<u32>) -> u64 {
+        0
+    }
     /// Reads from the file the operation in progress is on; how much was read, less than asked for at its end only.
     /// `None` when it is on none, or that cannot be read.
     fn read_file(&mut self, _offset: u64, _to: &mut [u8]) -> Option<usize> {

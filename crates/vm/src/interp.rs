@@ -90,13 +90,23 @@ pub struct Outcome {
 
 /// What a thread needs to run programs: a stack and tables, reused from run to run. It stays on the
 /// thread that made it.
-#[derive(Debug)]
+// In this order: compiled code is shorter where what it notes and reads comes first.
+#[repr(C)]
 pub struct Worker {
-    slot: usize,
+    #[cfg(feature = "jit")]
+    pub(crate) notes: compiled::Notes,
+    pub(crate) slot: usize,
     stack: Box<[Cell<u64>]>,
     context: Vec<Cell<u64>>,
-    tables: Tables<'static>,
+    /// Empty while a run has them.
+    tables: Cell<Tables<'static>>,
     keep: Keep,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("slot", &self.slot).finish_non_exhaustive()
+    }
 }
 
 impl Worker {
@@ -105,11 +115,14 @@ impl Worker {
     /// have the same, or one past the slots a map was made with, share a value: their programs' plain
     /// additions may then get lost.
     pub fn new(slot: usize) -> Worker {
+        let stack: Box<[_]> = (0..MAX_FRAMES * FRAME_STRIDE / 8).map(|_| Cell::new(0)).collect();
         Worker {
             slot,
-            stack: (0..MAX_FRAMES * FRAME_STRIDE / 8).map(|_| Cell::new(0)).collect(),
+            #[cfg(feature = "jit")]
+            notes: compiled::Notes::new(&stack),
+            stack,
             context: Vec::new(),
-            tables: Tables::new(RandomState::new().build_hasher().finish()),
+            tables: Cell::new(Tables::new(RandomState::new().build_hasher().finish())),
             keep: Keep::new(),
         }
     }
@@ -180,7 +193,8 @@ impl Worker {
         budget: u64,
         watch: W,
     ) -> Outcome {
-        let Worker { slot, stack, context, tables: spare, keep } = self;
+        self.keep.clear();
+        let Worker { slot, stack, context, tables: spare, keep, .. } = self;
         let mut tables = begin(spare, keep, program, *slot);
         context.clear();
         let memory = match given {
@@ -194,7 +208,7 @@ impl Worker {
         let registers = memory.unwrap_or([local.context.addr(), 0]);
         let mut machine = Machine::new(program, local, &mut tables, host, (*slot, budget), watch);
         let outcome = machine.run(registers);
-        *spare = tables.renew();
+        spare.set(tables.renew());
         outcome
     }
 }
@@ -208,14 +222,8 @@ enum Given<'a, 'r> {
 }
 
 /// The tables of a run that starts.
-fn begin<'r>(
-    spare: &mut Tables<'static>,
-    keep: &'r mut Keep,
-    program: &'r Program,
-    slot: usize,
-) -> Tables<'r> {
-    keep.clear();
-    let mut tables: Tables<'r> = std::mem::take(spare);
+fn begin<'r>(spare: &Cell<Tables<'static>>, keep: &'r Keep, program: &'r Program, slot: usize) -> Tables<'r> {
+    let mut tables: Tables<'r> = spare.take();
     tables.start(keep, program, slot);
     tables
 }

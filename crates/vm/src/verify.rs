@@ -16,8 +16,9 @@
 //! As the Linux verifier does: all paths are walked with what is known of each register and slot of the stack
 //! ([`state`](self), `scalar`). Where paths meet, a state that was seen before and knew no more makes the new one
 //! superfluous (`compare`); numbers count in this only if they mattered behind that point, which a graph of where
-//! numbers come from tells. Loops are walked round by round; those that are ended by something else (iterators,
-//! callbacks, `may_goto`) are walked until a round brings nothing new.
+//! numbers come from tells, and registers and slots of the stack only while they can still be read (`flow`). Loops are
+//! walked round by round; those that are ended by something else (iterators, callbacks, `may_goto`) are walked until a
+//! round brings nothing new.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ mod print;
 mod reject;
 mod returns;
 mod scalar;
+mod stale;
 mod state;
 mod step;
 mod tnum;
@@ -206,8 +208,12 @@ fn retried(
 }
 
 /// What a walk to the end found; or several, of functions by themselves, the last of which is that of the entry.
-fn verified(mut walker: walk::Walker<'_>, longest: Option<u64>, all: Option<globals::Found>) -> Verified {
-    let found = all.unwrap_or_else(|| globals::Found::of(&mut walker));
+fn verified(
+    mut walker: walk::Walker<'_>,
+    longest: Option<u64>,
+    all: Option<globals::WalkTotals>,
+) -> Verified {
+    let found = all.unwrap_or_else(|| globals::WalkTotals::of(&mut walker));
     let fuel = if found.joined { walker.flow.backward.clone() } else { Vec::new() };
     let stats = Stats {
         processed: found.processed,

@@ -95,7 +95,7 @@ fn functions(program: &Program) -> Vec<Function> {
 
 fn of(arg: &Arg<'_>) -> Option<ArgType> {
     match *arg {
-        Arg::Scalar(value) => Some(ArgType::Scalar { name: "number", value: Some(value) }),
+        Arg::Scalar(_) => Some(ArgType::Scalar { name: "number", value: None }),
         Arg::Mem(window) => {
             Some(ArgType::Struct { name: "memory", size: window.len(), access: window.access() })
         }

@@ -175,7 +175,7 @@ fn large_switches_go_where_they_should() {
 }
 
 /// The kfuncs of filters, which are not this crate's.
-static FUSE: [Callable; 3] = [
+static FUSE: [Callable; 6] = [
     kfunc(
         "bpf_fuse_get_ro_dynptr",
         "void %s(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit)",
@@ -185,6 +185,15 @@ static FUSE: [Callable; 3] = [
         "void %s(struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit, uint64_t size, bool copy)",
     ),
     kfunc("bpf_fuse_return_len", "uint32_t %s(struct fuse_buffer *buffer)"),
+    kfunc(
+        "bpf_dynptr_from_fuse_buffer_ro",
+        "int %s(const struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit)",
+    ),
+    kfunc(
+        "bpf_dynptr_from_fuse_buffer_rw",
+        "int %s(struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit)",
+    ),
+    kfunc("bpf_fuse_buffer_resize", "int %s(struct fuse_buffer *buffer, uint32_t size)"),
 ];
 
 #[test]
@@ -198,11 +207,19 @@ fn filters_load() {
         each(&source, |what, object| {
             // Whatever the object declares is offered: what is in it is the embedder's to say.
             let types = types_of(object);
-            let ops = ["fuse_ops", "fuse_ops___other"].into_iter().find_map(|n| types.find(Class::Struct, n));
-            let ops = types.members(ops.unwrap()).unwrap();
             let member = |m: &fuse_bpf_vm::btf::Member| types.string(m.name).to_owned();
-            let members = ops.iter().map(|m| Member { name: member(m), args: Vec::new() }).collect();
-            let struct_ops = vec![StructOps { name: "fuse_ops", members }];
+            let struct_ops = |(name, names): (&'static str, &[&str])| {
+                let ops = names.iter().find_map(|name| types.find(Class::Struct, name))?;
+                let ops = types.members(ops).unwrap();
+                let members = ops.iter().map(|m| Member { name: member(m), args: Vec::new() }).collect();
+                Some(StructOps { name, members })
+            };
+            let both = [
+                ("fuse_ops", ["fuse_ops", "fuse_ops___other"].as_slice()),
+                ("fuse_filter", &["fuse_filter"]),
+            ];
+            let struct_ops: Vec<StructOps> = both.into_iter().filter_map(struct_ops).collect();
+            assert!(!struct_ops.is_empty(), "{what}");
             load(what, object, &Contract { struct_ops, kfuncs: &FUSE, types: Some(Arc::clone(&types)) });
         });
     }

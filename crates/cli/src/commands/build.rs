@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::{FilterError, FilterObject};
+use fuse_bpf::filter::{FilterError, FilterObject, Unproved};
 
 use crate::{Answer, clang, rejection};
 
@@ -64,9 +64,26 @@ fn describe(out: &mut impl std::io::Write, object: &Path) -> anyhow::Result<Answ
         }
         other => other?,
     };
+    warn(object)?;
     for set in filter.sets() {
         let (members, all) = set.members();
         writeln!(out, "{}:{} ({members} of {all} members)", object.display(), set.name())?;
     }
     Ok(Answer::Yes)
+}
+
+/// Tells of what is accepted and likely a mistake.
+fn warn(object: &Path) -> anyhow::Result<()> {
+    let mut warned: Vec<String> = Vec::new();
+    for trial in Unproved::load_file(object, 1)?.trials() {
+        let Ok(proof) = trial.judge() else { continue };
+        let context = format!("{} of {}:{}", proof.program().name, object.display(), trial.set);
+        for warning in rejection::warnings(&proof, &context) {
+            if !warned.contains(&warning) {
+                write!(std::io::stderr(), "{warning}")?;
+                warned.push(warning);
+            }
+        }
+    }
+    Ok(())
 }

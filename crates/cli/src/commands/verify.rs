@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, IsTerminal as _, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueHint};
-use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Rule, Trial, Unproved, Verified};
+use fuse_bpf::filter::{ArgType, LogLevel, Rejection, Trial, Unproved, Verified};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -154,12 +155,24 @@ impl VerifyCommand {
                 [] => {}
             }
         }
+        let mut warned: Vec<String> = Vec::new();
+        for judged in judged {
+            let Ok(proof) = &judged.outcome else { continue };
+            let context = format!("{} of {}:{}", proof.program().name, judged.object, judged.trial.set);
+            for warning in rejection::warnings(proof, &context) {
+                // Once, in however many places.
+                if !warned.contains(&warning) {
+                    write!(out, "\n{warning}")?;
+                    warned.push(warning);
+                }
+            }
+        }
         // What a family's program does wrong in several places is told of once.
-        let mut told: Vec<(&str, (&str, &str, &str), usize, &Rule)> = Vec::new();
+        let mut told = Vec::new();
         for judged in judged {
             if let Err(why) = &judged.outcome {
                 if let Some(family) = judged.family() {
-                    let this = (judged.object.as_str(), family, why.slot, &why.rule);
+                    let this = (judged.object.as_str(), family, why.slot, mem::discriminant(&why.rule));
                     if told.contains(&this) {
                         continue;
                     }

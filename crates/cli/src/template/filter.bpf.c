@@ -2,16 +2,18 @@
 /*
  * @NAME@: an example to change.
  *
- * - Names that start with "secret" do not exist and cannot be made.
+ * - Names that start with "secret" do not exist, and nothing can be made that is called so.
  * - Nothing that is called "keep" can be removed.
  * - Every file opened for writing is printed (fuse-bpf trace MNT), with how often that happened.
  *
- * A prefilter runs before the operation and may change its arguments; it returns
+ * A program is for a family of operations: `op` tells which one it is asked about, `stage` whether that is done
+ * yet. Before the operation it may change what the operation takes (`in`, some buffers), and returns
  *	BPF_FUSE_CONTINUE	do the operation,
- *	BPF_FUSE_POSTFILTER	do it, then ask the postfilter,
+ *	BPF_FUSE_POSTFILTER	do it, then ask again,
  *	a negative errno	fail.
- * A postfilter sees how it ended (meta->error_in), may change the results, and may fail it. Members that are
- * not set cost nothing. `fuse-bpf ops` lists all members with their arguments.
+ * Afterwards it sees how the operation ended (meta->error_in), may change the results (`out`), and may fail it.
+ * What an operation does not have is refused when the filter is loaded, so ask for `op` and `stage` first. Members
+ * that are not set cost nothing. `fuse-bpf ops --families` lists all members with their parameters.
  */
 #include "fuse_bpf.h"
 
@@ -24,18 +26,15 @@ struct {
 	__type(value, uint64_t);
 } writes SEC(".maps");
 
-/* Whether the name in a buffer starts with this text of n bytes. Buffers are opaque: they are read through
- * dynptrs. */
+/* Whether the name in a buffer starts with this text of n bytes; its NUL counts. Buffers are opaque: they are read
+ * through dynptrs. */
 static __always_inline int starts_with(struct fuse_buffer *buffer, const char *text, uint32_t n)
 {
 	struct bpf_dynptr ptr;
 	char name[8] = {};
 
-	/* The length counts the NUL. */
-	if (n > sizeof(name) || bpf_fuse_return_len(buffer) <= n)
-		return 0;
-	bpf_fuse_get_ro_dynptr(buffer, &ptr);
-	if (bpf_dynptr_read(name, n, &ptr, 0, 0))
+	bpf_dynptr_from_fuse_buffer_ro(buffer, 0, &ptr);
+	if (n > sizeof(name) || bpf_dynptr_read(name, n, &ptr, 0, 0))
 		return 0;
 	for (uint32_t i = 0; i < n; i++)
 		if (name[i] != text[i])
@@ -43,44 +42,28 @@ static __always_inline int starts_with(struct fuse_buffer *buffer, const char *t
 	return 1;
 }
 
-static __always_inline int is_secret(struct fuse_buffer *name)
+FUSE_FILTER(names, guard_names)
 {
-	return starts_with(name, "secret", 6);
-}
-
-SEC("struct_ops/lookup_prefilter")
-uint32_t BPF_PROG(lookup_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_buffer *name)
-{
-	return is_secret(name) ? -ENOENT : BPF_FUSE_CONTINUE;
-}
-
-SEC("struct_ops/create_open_prefilter")
-uint32_t BPF_PROG(create_open_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_create_in *in,
-		  struct fuse_buffer *name)
-{
-	return is_secret(name) ? -EACCES : BPF_FUSE_CONTINUE;
-}
-
-SEC("struct_ops/unlink_prefilter")
-uint32_t BPF_PROG(unlink_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_buffer *name)
-{
+	if (stage == FUSE_POST)
+		return BPF_FUSE_CONTINUE;
+	if (starts_with(name, "secret", 6))
+		return op == FUSE_LOOKUP || op == FUSE_UNLINK || op == FUSE_RMDIR ? -ENOENT : -EACCES;
 	/* With the NUL: exactly this name. */
-	return starts_with(name, "keep", 4) && bpf_fuse_return_len(name) == 5 ? -EPERM : BPF_FUSE_CONTINUE;
+	if (op == FUSE_UNLINK && starts_with(name, "keep", 5))
+		return -EPERM;
+	return BPF_FUSE_CONTINUE;
 }
 
-SEC("struct_ops/open_prefilter")
-uint32_t BPF_PROG(open_prefilter, const struct bpf_fuse_meta_info *meta, struct fuse_open_in *in)
-{
-	return in->flags & O_ACCMODE ? BPF_FUSE_POSTFILTER : BPF_FUSE_CONTINUE;
-}
-
-SEC("struct_ops/open_postfilter")
-uint32_t BPF_PROG(open_postfilter, const struct bpf_fuse_meta_info *meta, const struct fuse_open_in *in,
-		  struct fuse_open_out *out)
+FUSE_FILTER(files, count_writes)
 {
 	uint32_t zero = 0;
-	uint64_t *count = bpf_map_lookup_elem(&writes, &zero);
+	uint64_t *count;
 
+	if (op != FUSE_OPEN)
+		return BPF_FUSE_CONTINUE;
+	if (stage == FUSE_PRE)
+		return in->open.flags & O_ACCMODE ? BPF_FUSE_POSTFILTER : BPF_FUSE_CONTINUE;
+	count = bpf_map_lookup_elem(&writes, &zero);
 	if (!count)
 		return BPF_FUSE_CONTINUE;
 	__sync_fetch_and_add(count, 1);
@@ -90,12 +73,9 @@ uint32_t BPF_PROG(open_postfilter, const struct bpf_fuse_meta_info *meta, const 
 }
 
 SEC(".struct_ops")
-struct fuse_ops @NAME@ = {
-	.lookup_prefilter = (void *)lookup_prefilter,
-	.create_open_prefilter = (void *)create_open_prefilter,
-	.unlink_prefilter = (void *)unlink_prefilter,
-	.open_prefilter = (void *)open_prefilter,
-	.open_postfilter = (void *)open_postfilter,
+struct fuse_filter @NAME@ = {
+	.names = (void *)guard_names,
+	.files = (void *)count_writes,
 	.name = "@NAME@",
 };
 

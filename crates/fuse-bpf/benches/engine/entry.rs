@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fuse_bpf_vm::asm::assemble;
 use fuse_bpf_vm::contract::ArgType;
-use fuse_bpf_vm::host::Nobody;
+use fuse_bpf_vm::host::{Host, Nobody};
 use fuse_bpf_vm::interp::{Arg, DEFAULT_BUDGET, Worker};
 use fuse_bpf_vm::jit::compile;
 use fuse_bpf_vm::mem::{Access, Window};
@@ -51,12 +51,39 @@ fn proved(name: &str, text: &str, given: &[ArgType]) -> Verified {
     verify(&Arc::new(program), Entry::Context(given), Limits::default()).unwrap()
 }
 
+/// What nothing can be faster than: a call of what does nothing.
+const FLOOR: &str = "four arguments, nobody called";
+
+type Callee = for<'r> fn(&mut Worker, &[Arg<'r>], &mut dyn Host<'r>, u64) -> u64;
+
+fn nothing<'r>(_: &mut Worker, _: &[Arg<'r>], _: &mut dyn Host<'r>, budget: u64) -> u64 {
+    budget
+}
+
+/// The arguments and the host made as in the other rows, and a call through a pointer.
+fn floor(options: &Options) {
+    let words = [const { Cell::new(0) }; 16];
+    let mut worker = Worker::new(0);
+    let mut run = || {
+        let memory = Window::from_words(black_box(&words));
+        let all = [Arg::Mem(memory.read_only()), Arg::Mem(memory), Arg::Buffer(0), Arg::Mem(memory)];
+        let callee = black_box(nothing as Callee);
+        black_box(callee(&mut worker, black_box(&all[..]), &mut Nobody, DEFAULT_BUDGET));
+    };
+    let count = times(options.turn(TURN), &mut run);
+    let rounds: Vec<f64> = (0..options.rounds(ROUNDS)).map(|_| time(count, &mut run)).collect();
+    println!("{FLOOR:32} {}", Spread::of(rounds));
+}
+
 pub(crate) fn table(options: &Options) {
-    if !ROWS.iter().any(|row| options.wants(row.0)) {
+    if !ROWS.iter().map(|row| row.0).chain([FLOOR]).any(|name| options.wants(name)) {
         return;
     }
     println!("From Rust to a program and back, in nanoseconds: least median most of {ROUNDS} rounds\n");
     println!("{:32} {:^20}  {:^8}  {:^20}", "", "compiled", "goal", "interpreted");
+    if options.wants(FLOOR) {
+        floor(options);
+    }
     for (name, text, given, goal) in ROWS {
         if !options.wants(name) {
             continue;
@@ -69,7 +96,8 @@ pub(crate) fn table(options: &Options) {
         let mut run = |interpreted: bool| {
             let memory = Window::from_words(black_box(&words));
             let all = [Arg::Mem(memory.read_only()), Arg::Mem(memory), Arg::Buffer(0), Arg::Mem(memory)];
-            let args = if given { &all[..] } else { &[] };
+            // Who calls a program knows neither how many there are nor what they are.
+            let args = black_box(if given { &all[..] } else { &[] });
             let mut host = Nobody;
             let outcome = if interpreted {
                 worker.run(black_box(verified.program()), args, &mut host, DEFAULT_BUDGET)

@@ -99,6 +99,9 @@ fn families() -> StructOps {
     StructOps { name: FUSE_FILTER, members }
 }
 
+/// What writes to a buffer in other memory than before.
+const MOVES: Effects = Effects::BUFFER_READ.union(Effects::BUFFER_WRITE).union(Effects::BUFFER_MOVE);
+
 /// The kfuncs of the series (spec section 4.1), and those that were asked for in its review: dynptrs of buffers as
 /// of other memory, with what makes a copy apart from them.
 pub static KFUNCS: &[Callable] = &[
@@ -122,7 +125,7 @@ pub static KFUNCS: &[Callable] = &[
             ArgKind::Scalar,
         ],
         ret: RetKind::Void,
-        effects: Effects::BUFFER_READ.union(Effects::BUFFER_WRITE),
+        effects: MOVES,
         run: get_rw_dynptr,
     },
     Callable {
@@ -184,7 +187,7 @@ pub static KFUNCS: &[Callable] = &[
         proto: "int %s(struct fuse_buffer *buffer, uint32_t size)",
         args: &[ArgKind::Buffer { access: Access::ReadWrite }, ArgKind::Scalar],
         ret: RetKind::Scalar,
-        effects: Effects::BUFFER_READ.union(Effects::BUFFER_WRITE),
+        effects: MOVES,
         run: resize,
     },
 ];

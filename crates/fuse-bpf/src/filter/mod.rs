@@ -167,7 +167,7 @@ struct Registered {
     /// Prefilter and postfilter of each row of [`FILTERS`].
     programs: Vec<[Option<Placed>; 2]>,
     /// By opcode: what is asked where a member is missing. Of a `struct fuse_ops` it is the same everywhere.
-    defaults: BTreeMap<u32, [Option<Placed>; 2]>,
+    defaults: Vec<[Option<Placed>; 2]>,
     faults: AtomicU64,
 }
 
@@ -268,14 +268,19 @@ impl Registered {
             true => placed(&family::place(contract::DEFAULT_FILTER, op, stage)),
             false => placed(contract::DEFAULT_FILTER),
         };
-        let both = |op| (family::opcode(op), [default(op, Stage::Pre), default(op, Stage::Post)]);
+        let mut defaults = vec![[None, None]; usize::from(u8::MAX)];
+        for op in family::operations() {
+            if let Some(both) = defaults.get_mut(op.opcode as usize) {
+                *both = [default(op, Stage::Pre), default(op, Stage::Post)];
+            }
+        }
         Registered {
             name: set.name.clone(),
             module: Arc::clone(module),
             families,
             members: set.members.len(),
             programs: FILTERS.iter().map(|f| [member(f, Stage::Pre), member(f, Stage::Post)]).collect(),
-            defaults: family::operations().map(both).collect(),
+            defaults,
             faults: AtomicU64::new(0),
         }
     }
@@ -307,6 +312,11 @@ impl FilterSet {
         self.placed(filter, stage).map(|placed| &placed.program)
     }
 
+    /// What a `struct fuse_filter` says of one operation in one stage, where that is known without running anything.
+    pub fn verdict(&self, filter: &Filter, stage: Stage) -> Option<u32> {
+        self.placed(filter, stage)?.verdict
+    }
+
     pub(crate) fn placed(&self, filter: &Filter, stage: Stage) -> Option<&Placed> {
         let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter))?;
         self.get().programs.get(row)?[stage as usize].as_ref()
@@ -314,7 +324,7 @@ impl FilterSet {
 
     /// The program asked where a member is missing.
     pub(crate) fn default_filter(&self, op: &Op, stage: Stage) -> Option<&Placed> {
-        self.get().defaults.get(&family::opcode(op))?[stage as usize].as_ref()
+        self.get().defaults.get(family::opcode(op) as usize)?[stage as usize].as_ref()
     }
 
     /// Whether it is a `struct fuse_filter`, whose programs are for families of operations.

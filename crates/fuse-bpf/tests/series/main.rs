@@ -31,6 +31,7 @@ const OPENDIR: u32 = 27;
 const READDIR: u32 = 28;
 const CREATE: u32 = 35;
 const READDIRPLUS: u32 = 44;
+const STATX: u32 = 52;
 
 macro_rules! cases {
     ($($(#[$doc:meta])* fn $name:ident() $body:block)*) => {
@@ -578,6 +579,80 @@ cases! {
         assert_eq!(fs::read_to_string(fixture.mnt("file2")).unwrap(), "2");
         assert_eq!(errno(fs::File::open(fixture.mnt("file3"))), libc::ENOENT);
         assert_eq!(fixture.daemon.heard(LOOKUP | POSTFILTER).len(), 3);
+    }
+
+    /// What the daemon tells the kernel unasked comes through, and so does the kernel's answer.
+    fn notifications() {
+        const NOTIFY_REPLY: u32 = 41;
+        let file = || fuse_entry_out { entry_valid: 3600, attr_valid: 3600, ..entry_of(5, libc::S_IFREG | 0o644) };
+        let daemon = Mock::new(move |heard| match heard.opcode {
+            LOOKUP if heard.body == b"file\0" => with(&file()),
+            OPEN => with(&fuse_open_out { fh: 1, open_flags: 2, padding: 0 }),
+            FLUSH | 18 => bytes(""),
+            READ => bytes(&b"old!"[..]),
+            GETATTR => with(&fuse_attr_out { attr: file().attr, attr_valid: 3600, ..Default::default() }),
+            STATX => Err(Errno::ENOSYS),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::alone(Registry::default(), daemon);
+        let path = fixture.mnt("file");
+        fs::metadata(&path).unwrap();
+        fs::metadata(&path).unwrap();
+        assert_eq!(fixture.daemon.heard(LOOKUP).len(), 1, "the daemon said the name stays");
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+        // FUSE_NOTIFY_INVAL_ENTRY: the parent, the length of the name.
+        fixture.daemon.notifier().pass_on(3, &[words(&[1, 4]), b"file\0".to_vec()].concat());
+        fs::metadata(&path).unwrap();
+        assert_eq!(fixture.daemon.heard(LOOKUP).len(), 2, "the name was taken back");
+        // FUSE_NOTIFY_STORE: inode, offset, size; then the data.
+        let open = fs::File::open(&path).unwrap();
+        fixture.daemon.notifier().pass_on(4, &[words(&[5, 0, 4]), b"new!".to_vec()].concat());
+        let mut text = [0; 4];
+        open.read_exact_at(&mut text, 0).unwrap();
+        assert_eq!(&text, b"new!");
+        assert!(fixture.daemon.heard(READ).is_empty(), "the page was there");
+        // FUSE_NOTIFY_RETRIEVE: a number, inode, offset, size.
+        fixture.daemon.notifier().pass_on(5, &words(&[77, 5, 0, 4]));
+        let retrieved = (0..200).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            fixture.daemon.heard(NOTIFY_REPLY).pop()
+        });
+        let retrieved = retrieved.unwrap();
+        assert_eq!(retrieved.nodeid, 5);
+        assert!(retrieved.body.ends_with(b"new!"), "{retrieved:?}");
+        // What makes no sense is dropped.
+        fixture.daemon.notifier().pass_on(3, b"short");
+        fixture.daemon.notifier().pass_on(99, &[]);
+        fixture.daemon.notifier().pass_on(2, &words(&[4711, 0, 0]));
+        assert_eq!(fs::metadata(&path).unwrap().len(), 4);
+    }
+
+    /// Lookups the daemon answered are given back when the kernel forgets, and nothing is kept.
+    fn forgotten() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            LOOKUP if heard.body.starts_with(b"f") => {
+                let number: u64 = std::str::from_utf8(&heard.body[1..heard.body.len() - 1]).unwrap().parse().unwrap();
+                with(&entry_of(100 + number, libc::S_IFREG | 0o644))
+            }
+            GETATTR => with(&fuse_attr_out { attr: entry_of(heard.nodeid, libc::S_IFREG | 0o644).attr, ..Default::default() }),
+            STATX => Err(Errno::ENOSYS),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::alone(Registry::default(), daemon);
+        for i in 0..50 {
+            fs::metadata(fixture.mnt(&format!("f{}", i % 25))).unwrap();
+        }
+        let link = fixture.mount().server().daemon().unwrap();
+        let all = (0..500).any(|_| {
+            fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            link.inodes() == 0
+        });
+        assert!(all, "{} inodes of the daemon's are still known", link.inodes());
+        let count = |heard: &Heard| u64::from_ne_bytes(heard.body[..8].try_into().unwrap());
+        let given_back: u64 = fixture.daemon.heard(2).iter().map(count).sum();
+        assert_eq!(given_back, fixture.daemon.heard(LOOKUP).len() as u64);
+        assert!(link.handles().is_empty());
     }
 }
 

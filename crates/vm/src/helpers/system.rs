@@ -67,6 +67,15 @@ pub(super) fn get_current_comm(call: &mut Call<'_, '_>) -> Result<u64, FaultKind
     Ok(if written { 0 } else { fail(EINVAL) })
 }
 
+pub(super) fn get_current_cgroup_id(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    Ok(call.host().cgroup(None))
+}
+
+pub(super) fn get_current_ancestor_cgroup_id(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let level = u32::try_from(call.scalar(0) as i32);
+    Ok(level.map_or(0, |level| call.host().cgroup(Some(level))))
+}
+
 pub(super) fn probe_read_kernel(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
     let (to, addr) = (call.required(0)?, call.scalar(2));
     if to.is_empty() {
@@ -79,5 +88,33 @@ pub(super) fn probe_read_kernel(call: &mut Call<'_, '_>) -> Result<u64, FaultKin
         return Ok(0);
     }
     wipe(to);
+    Ok(fail(EFAULT))
+}
+
+/// As many bytes of a text as fit, and always a NUL. What is behind it is zeroed.
+pub(super) fn probe_read_kernel_str(call: &mut Call<'_, '_>) -> Result<u64, FaultKind> {
+    let (to, addr) = (call.required(0)?, call.scalar(2));
+    wipe(to);
+    if to.is_empty() {
+        return Ok(0);
+    }
+    // Byte by byte is work.
+    call.charge(to.len() as u64 / 8);
+    for off in 0..to.len() {
+        let at = addr.wrapping_add(off as u64);
+        let from = if call.holds_addresses(at, 1) { None } else { call.probe(at, 1, Access::Read) };
+        let mut byte = [0];
+        if !from.is_some_and(|from| from.read(0, &mut byte)) {
+            wipe(to);
+            return Ok(fail(EFAULT));
+        }
+        // The last byte is the NUL's.
+        if byte == [0] || off + 1 == to.len() {
+            return Ok(off as u64 + 1);
+        }
+        if !to.write(off, &byte) {
+            return Ok(fail(EFAULT));
+        }
+    }
     Ok(fail(EFAULT))
 }

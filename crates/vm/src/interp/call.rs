@@ -139,6 +139,9 @@ impl<'c, 'r> Call<'c, 'r> {
     /// record, whose place in the ring is used again after it was submitted.
     pub fn lent(&mut self, i: usize) -> Result<Window<'r>, FaultKind> {
         let window = self.required(i)?;
+        if window.is_empty() {
+            return Ok(Window::from_cells(&[]));
+        }
         let mut work = 0;
         let found = self.view.tables().lasting(window.addr(), window.len(), window.access(), &mut work);
         self.view.engine.charge(work);

@@ -14,7 +14,6 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::call::{Call, Engine, MAX_ARGS, View};
-use super::keep::Keep;
 use super::machine::Machine;
 use super::memory::{Local, Tables, handle};
 use super::watch::Unwatched;
@@ -27,7 +26,7 @@ use crate::program::Program;
 use crate::verify::Given;
 
 /// `may_goto` jumps once only this part of the budget is left, as in the interpreter.
-const RESERVE: i64 = 8;
+pub(crate) const RESERVE: u64 = 8;
 
 /// Bytes from the end of a frame to the end of the frame of a function it calls.
 pub(crate) const NEXT_FRAME: i64 = FRAME_STRIDE as i64;
@@ -54,55 +53,77 @@ pub(crate) enum Reason {
     Unreachable = 2,
     /// At an instruction that needs what does not exist.
     Missing = 3,
-    /// At an indirect jump to what is in no table: [`Run::value`].
+    /// At an indirect jump to what is in no table: [`Notes::value`].
     BadIndirectJump = 4,
 }
 
-/// One run of compiled code. The code reads and writes the first fields, by their offsets.
-#[repr(C)]
-pub(crate) struct Run<'w, 'r> {
+/// What compiled code and the calls it makes note for each other. The code reads and writes it through
+/// [`Run::worker`]. A worker has one, so that a run that neither makes calls nor ends early does not touch it.
+pub(crate) struct Notes {
     /// What is left of the budget, while a call is in progress; below zero when the run is over.
-    pub(crate) fuel: i64,
-    /// `may_goto` jumps when no more than this is left.
-    pub(crate) reserve: i64,
+    pub(crate) fuel: Cell<i64>,
     /// The end of the frame of the function that makes a call, as an address.
-    pub(crate) frame: u64,
+    pub(crate) frame: Cell<u64>,
     /// The end of the last frame there is.
     pub(crate) last_frame: u64,
-    /// The thread's number.
-    pub(crate) slot: u64,
     /// The instruction at which the run ended early.
-    pub(crate) at: u64,
-    /// A [`Reason`], if neither a call nor a panic ended the run.
-    pub(crate) reason: u64,
+    pub(crate) at: Cell<u64>,
+    /// A [`Reason`], if neither a call nor a panic ended the run: [`Reason::Budget`] until the code notes
+    /// another one, and again when that was told.
+    pub(crate) reason: Cell<u64>,
     /// What a function gives that is left early, if the run is not over; or where an indirect jump led.
-    pub(crate) value: u64,
+    pub(crate) value: Cell<u64>,
+}
+
+impl Notes {
+    /// Whether there are as many frames after that of the function that makes a call.
+    fn holds(&self, frames: usize) -> bool {
+        self.frame.get() + (frames * FRAME_STRIDE) as u64 <= self.last_frame
+    }
+
+    pub(super) fn new(stack: &[Cell<u64>]) -> Notes {
+        Notes {
+            fuel: Cell::new(0),
+            frame: Cell::new(0),
+            last_frame: stack.as_ptr() as u64 + ((MAX_FRAMES - 1) * FRAME_STRIDE + FRAME_SIZE) as u64,
+            at: Cell::new(0),
+            reason: Cell::new(Reason::Budget as u64),
+            value: Cell::new(0),
+        }
+    }
+}
+
+/// One run of compiled code. Entry takes as long as there is to store: what can be had from the worker, or
+/// is needed by calls only, is not here.
+pub(crate) struct Run<'w, 'r> {
+    pub(crate) worker: &'r Worker,
+    /// What the run may use up, which is not more than fits in what is left.
+    pub(crate) budget: u64,
     compiled: &'r Compiled,
-    budget: u64,
-    stack: &'w [Cell<u64>],
-    context: &'w [Cell<u64>],
     args: &'w [Arg<'r>],
-    /// The worker's, until they are needed.
-    idle: &'w mut Tables<'static>,
-    keep: Option<&'r mut Keep>,
     host: &'w mut dyn Host<'r>,
-    /// Made by the first call that needs them.
-    tables: Option<Tables<'r>>,
+    /// Made by the first call that needs it.
+    begun: Option<Begun<'r>>,
+}
+
+/// What only runs have that make calls.
+struct Begun<'r> {
+    tables: Tables<'r>,
     stop: Option<Box<Stop>>,
 }
 
 /// Why a call ended the run.
 enum Stop {
-    /// What it did wrong; the instruction is [`Run::at`].
+    /// What it did wrong; the instruction is [`Notes::at`].
     Kind(FaultKind),
     /// What a function or program did wrong that the call ran.
     Fault(Fault),
     Panic(Box<dyn Any + Send>),
 }
 
-impl<'r> Run<'_, 'r> {
+impl<'w, 'r: 'w> Run<'w, 'r> {
     /// Calls a helper or kfunc. Its result; or, below zero, that the function is left: the run is over, or
-    /// another program went on in its place. [`Run::fuel`] and [`Run::value`] tell.
+    /// another program went on in its place. [`Notes::fuel`] and [`Notes::value`] tell.
     pub(crate) fn call_out(&mut self, callable: &'static Callable, regs: [u64; MAX_ARGS]) -> Ended {
         // Code of callables may be the embedder's, and no panic may pass through compiled code.
         let stop = match catch_unwind(AssertUnwindSafe(|| self.call_inside(callable, regs))) {
@@ -111,8 +132,8 @@ impl<'r> Run<'_, 'r> {
             Err(panic) => Stop::Panic(panic),
         };
         // What stopped a callback comes first.
-        self.stop.get_or_insert_with(|| Box::new(stop));
-        self.fuel = -1;
+        self.begun().stop.get_or_insert_with(|| Box::new(stop));
+        self.worker.notes.fuel.set(-1);
         Ended { value: 0, fuel: -1 }
     }
 
@@ -121,15 +142,15 @@ impl<'r> Run<'_, 'r> {
         callable: &'static Callable,
         regs: [u64; MAX_ARGS],
     ) -> Result<Ended, FaultKind> {
-        let locked = self.tables.as_ref().is_some_and(|tables| tables.lock.is_some());
+        let locked = self.begun.as_ref().is_some_and(|begun| begun.tables.lock.is_some());
         if locked && !callable.args.iter().any(|kind| matches!(kind, ArgKind::Lock { .. })) {
             return Err(FaultKind::Locked);
         }
         let local = self.local();
-        let slot = self.slot as usize;
+        let slot = self.worker.slot;
         let value = Call::run(callable, regs, View { engine: self, local, slot })?;
-        let Some(target) = self.tables.as_mut().and_then(Tables::take_next) else {
-            return Ok(Ended { value, fuel: self.fuel });
+        let Some(target) = self.begun.as_mut().and_then(|begun| begun.tables.take_next()) else {
+            return Ok(Ended { value, fuel: self.worker.notes.fuel.get() });
         };
         self.tables().begin(&target.program, slot);
         match target.codes.iter().find(|code| self.may_enter(code)) {
@@ -144,24 +165,26 @@ impl<'r> Run<'_, 'r> {
     fn may_enter(&self, code: &Compiled) -> bool {
         let height = code.functions().first().map_or(1, |function| function.height);
         // A run in plain memory has no context.
-        self.context.len() == self.args.len()
+        self.worker.context.len() == self.args.len()
             && fits(code.given(), self.args)
-            && self.frame + (height.saturating_sub(1) * FRAME_STRIDE) as u64 <= self.last_frame
+            && self.worker.notes.holds(height.saturating_sub(1))
     }
 
     /// Runs another compiled program in place of the function in progress.
     fn go_on_with(&mut self, code: &'r Compiled, context: u64) -> Result<(), FaultKind> {
         self.charge(code.functions().first().map_or(0, |function| function.cost));
-        if self.fuel < 0 {
+        let notes = &self.worker.notes;
+        let (frame, fuel) = (notes.frame.get(), notes.fuel.get());
+        if fuel < 0 {
             return Err(FaultKind::Budget { budget: self.budget });
         }
-        let (frame, fuel) = (self.frame, self.fuel);
         let waiting = std::mem::replace(&mut self.compiled, code);
         let ended = code.enter(self, frame, fuel, context, 0);
         if ended.fuel < 0 {
             self.tell();
         }
-        (self.value, self.fuel) = (ended.value, ended.fuel);
+        notes.value.set(ended.value);
+        notes.fuel.set(ended.fuel);
         self.compiled = waiting;
         Ok(())
     }
@@ -169,7 +192,7 @@ impl<'r> Run<'_, 'r> {
     /// Puts in words why code ended the run, while it is known which program it is of. The rule that was
     /// broken.
     fn tell(&mut self) -> FaultKind {
-        let (stop, kind) = match self.stop.take().map(|stop| *stop) {
+        let (stop, kind) = match self.take_stop() {
             Some(Stop::Panic(panic)) => (Stop::Panic(panic), FaultKind::Unreachable),
             stop => {
                 let fault = self.fault(stop);
@@ -177,44 +200,45 @@ impl<'r> Run<'_, 'r> {
                 (Stop::Fault(fault), kind)
             }
         };
-        self.stop = Some(Box::new(stop));
+        self.begun().stop = Some(Box::new(stop));
         kind
     }
 
     /// Interprets another program in place of the function in progress.
     #[cold]
     fn interpret(&mut self, program: &'r Program, context: u64) -> Result<(), FaultKind> {
-        let (local, slot, budget) = (self.local(), self.slot as usize, self.budget);
-        let left = u64::try_from(self.fuel).unwrap_or(0);
-        let depth = self.frame.wrapping_sub(local.stack.addr()) as usize / FRAME_STRIDE;
-        let Some(tables) = &mut self.tables else { return Err(FaultKind::Unreachable) };
+        let (local, slot, budget) = (self.local(), self.worker.slot, self.budget);
+        let notes = &self.worker.notes;
+        let left = u64::try_from(notes.fuel.get()).unwrap_or(0);
+        let depth = notes.frame.get().wrapping_sub(local.stack.addr()) as usize / FRAME_STRIDE;
+        let Some(Begun { tables, stop }) = &mut self.begun else { return Err(FaultKind::Unreachable) };
         let local = local.from(depth);
         let mut machine = Machine::new(program, local, tables, &mut *self.host, (slot, budget), Unwatched);
         let outcome = machine.run_at(depth, left, context);
         match outcome.result {
             Ok(value) => {
-                self.value = value;
-                self.fuel = i64::try_from(budget - outcome.insns).unwrap_or(i64::MAX);
+                notes.value.set(value);
+                notes.fuel.set(i64::try_from(budget - outcome.insns).unwrap_or(i64::MAX));
             }
             Err(fault) => {
-                self.stop = Some(Box::new(Stop::Fault(fault)));
-                self.fuel = -1;
+                *stop = Some(Box::new(Stop::Fault(fault)));
+                notes.fuel.set(-1);
             }
         }
         Ok(())
     }
 
-    /// How a run ended that made calls or ended early.
+    /// How a run ended that made calls or ended early. It leaves nothing to drop.
     #[inline(never)]
-    fn finish(mut self, ended: Ended) -> Outcome {
+    fn finish(&mut self, ended: Ended) -> Outcome {
         let budget = self.budget;
-        if let Some(tables) = self.tables.take() {
-            *self.idle = tables.renew();
+        let stop = self.take_stop();
+        if let Some(begun) = self.begun.take() {
+            self.worker.tables.set(begun.tables.renew());
         }
         if let Ok(left) = u64::try_from(ended.fuel) {
             return Outcome { result: Ok(ended.value), insns: budget.saturating_sub(left) };
         }
-        let stop = self.stop.take().map(|stop| *stop);
         let fault = match stop {
             Some(Stop::Panic(panic)) => resume_unwind(panic),
             stop => self.fault(stop),
@@ -225,15 +249,16 @@ impl<'r> Run<'_, 'r> {
     /// The fault of what ended the run.
     #[cold]
     fn fault(&self, stop: Option<Stop>) -> Fault {
-        let (program, slot) = (self.compiled.program(), self.at as usize);
+        let (program, slot) = (self.compiled.program(), self.worker.notes.at.get() as usize);
+        let reason = self.worker.notes.reason.replace(Reason::Budget as u64);
         let kind = match stop {
             Some(Stop::Fault(fault)) => return fault,
             Some(Stop::Kind(kind)) => kind,
-            _ => match self.reason {
+            _ => match reason {
                 reason if reason == Reason::TooDeep as u64 => FaultKind::TooDeep,
                 reason if reason == Reason::Unreachable as u64 => FaultKind::Unreachable,
                 reason if reason == Reason::BadIndirectJump as u64 => {
-                    FaultKind::BadIndirectJump { target: self.value }
+                    FaultKind::BadIndirectJump { target: self.worker.notes.value.get() }
                 }
                 reason if reason == Reason::Missing as u64 => {
                     program.poison(slot).cloned().map_or(FaultKind::Unreachable, FaultKind::Missing)
@@ -245,20 +270,26 @@ impl<'r> Run<'_, 'r> {
     }
 }
 
-impl<'w> Run<'w, '_> {
+impl<'w, 'r: 'w> Run<'w, 'r> {
+    fn begun(&mut self) -> &mut Begun<'r> {
+        self.begun.get_or_insert_with(|| begin(self.worker, self.compiled.program(), self.args))
+    }
+
+    fn take_stop(&mut self) -> Option<Stop> {
+        self.begun.as_mut()?.stop.take().map(|stop| *stop)
+    }
+
     /// The memory of the function that makes a call.
     fn local(&self) -> Local<'w> {
-        let mut local = Local::new(self.stack, self.context);
-        local.enter_at(self.frame);
+        let mut local = Local::new(&self.worker.stack, &self.worker.context);
+        local.enter_at(self.worker.notes.frame.get());
         local
     }
 }
 
-impl<'r> Engine<'r> for Run<'_, 'r> {
+impl<'w, 'r: 'w> Engine<'r> for Run<'w, 'r> {
     fn tables(&mut self) -> &mut Tables<'r> {
-        self.tables.get_or_insert_with(|| {
-            begin(self.idle, self.keep.take(), self.compiled.program(), self.args, self.slot)
-        })
+        &mut self.begun().tables
     }
 
     fn host(&mut self) -> &mut (dyn Host<'r> + '_) {
@@ -266,12 +297,13 @@ impl<'r> Engine<'r> for Run<'_, 'r> {
     }
 
     fn charge(&mut self, work: u64) {
-        self.fuel = self.fuel.saturating_sub(i64::try_from(work).unwrap_or(i64::MAX));
+        let fuel = &self.worker.notes.fuel;
+        fuel.set(fuel.get().saturating_sub(i64::try_from(work).unwrap_or(i64::MAX)));
     }
 
     /// If there is none left, the run ends when the callable returns.
     fn goes_on(&self) -> bool {
-        self.fuel >= 0
+        self.worker.notes.fuel.get() >= 0
     }
 
     fn call(&mut self, function: u64, args: [u64; MAX_ARGS]) -> Result<u64, FaultKind> {
@@ -281,17 +313,18 @@ impl<'r> Engine<'r> for Run<'_, 'r> {
             let len = compiled.program().insns.len();
             return Err(FaultKind::BadJump { target: slot as i64, len });
         };
-        let frame = self.frame;
-        if frame + (function.height * FRAME_STRIDE) as u64 > self.last_frame {
+        let notes = &self.worker.notes;
+        if !notes.holds(function.height) {
             return Err(FaultKind::TooDeep);
         }
         self.charge(function.cost);
-        if self.fuel < 0 {
+        let (frame, fuel) = (notes.frame.get(), notes.fuel.get());
+        if fuel < 0 {
             return Err(FaultKind::Budget { budget: self.budget });
         }
-        let fuel = self.fuel;
         let ended = compiled.call_back(self, function, frame + FRAME_STRIDE as u64, fuel, args);
-        (self.frame, self.fuel) = (frame, ended.fuel);
+        notes.frame.set(frame);
+        notes.fuel.set(ended.fuel);
         if ended.fuel >= 0 {
             return Ok(ended.value);
         }
@@ -302,46 +335,34 @@ impl<'r> Engine<'r> for Run<'_, 'r> {
 
 /// What a run needs that makes its first call.
 #[cold]
-fn begin<'r>(
-    idle: &mut Tables<'static>,
-    keep: Option<&'r mut Keep>,
-    program: &'r Program,
-    args: &[Arg<'r>],
-    slot: u64,
-) -> Tables<'r> {
-    let mut tables: Tables<'r> = std::mem::take(idle);
-    if let Some(keep) = keep {
-        keep.clear();
-        tables.start(keep, program, slot as usize);
-    }
+fn begin<'r>(worker: &'r Worker, program: &'r Program, args: &[Arg<'r>]) -> Begun<'r> {
+    let mut tables = super::begin(&worker.tables, &worker.keep, program, worker.slot);
     for arg in args {
         tables.admit(arg);
     }
-    tables
+    Begun { tables, stop: None }
 }
 
-/// What the register of an argument holds.
-fn register(arg: &Arg<'_>) -> u64 {
-    match *arg {
-        Arg::Scalar(value) => value,
-        Arg::Mem(window) => window.addr(),
-        Arg::Buffer(number) => handle::of_buffer(number),
-    }
-}
-
-/// Whether an argument is what a program was proved for.
+/// What the register of an argument holds, if it is what a program was proved for.
 #[inline(always)]
-fn is(arg: &Arg<'_>, ty: &ArgType) -> bool {
-    match (arg, ty) {
-        (Arg::Mem(window), ArgType::Struct { size, access, .. }) => {
-            window.len() >= *size && window.allows(*access)
+fn admitted(arg: &Arg<'_>, ty: &ArgType) -> Option<u64> {
+    match *ty {
+        ArgType::Struct { size, access, .. } => {
+            let Arg::Mem(window) = arg else { return None };
+            (window.len() >= size && window.allows(access)).then(|| window.addr())
         }
-        (Arg::Mem(window), ArgType::Part { at, size, access, .. }) => {
-            window.len() >= at + size && window.allows(*access)
+        ArgType::Buffer { .. } => {
+            let Arg::Buffer(number) = *arg else { return None };
+            Some(handle::of_buffer(number))
         }
-        (Arg::Buffer(_), ArgType::Buffer { .. }) => true,
-        (Arg::Scalar(number), ArgType::Scalar { value, .. }) => value.is_none_or(|known| known == *number),
-        _ => false,
+        ArgType::Part { at, size, access, .. } => {
+            let Arg::Mem(window) = arg else { return None };
+            (window.len() >= at + size && window.allows(access)).then(|| window.addr())
+        }
+        ArgType::Scalar { value, .. } => {
+            let Arg::Scalar(number) = *arg else { return None };
+            value.is_none_or(|known| known == number).then_some(number)
+        }
     }
 }
 
@@ -349,7 +370,7 @@ fn is(arg: &Arg<'_>, ty: &ArgType) -> bool {
 fn fits(given: &Given, args: &[Arg<'_>]) -> bool {
     match given {
         Given::Context(types) => {
-            args.len() == types.len() && args.iter().zip(types).all(|(arg, ty)| is(arg, ty))
+            args.len() == types.len() && args.iter().zip(types).all(|(arg, ty)| admitted(arg, ty).is_some())
         }
         Given::Memory(_) => false,
         #[cfg(test)]
@@ -357,33 +378,52 @@ fn fits(given: &Given, args: &[Arg<'_>]) -> bool {
     }
 }
 
-/// Puts arguments in the context, or gives the number, from 0, of the first that is not what the program was
-/// proved for.
-#[inline]
-fn fill(context: &mut Vec<Cell<u64>>, given: &Given, args: &[Arg<'_>]) -> Result<(), usize> {
-    if context.len() != args.len() {
-        context.resize(args.len(), Cell::new(0));
-    }
+/// Puts arguments in the context. Whether they are what a program was proved for.
+#[inline(always)]
+fn fill(context: &mut Vec<Cell<u64>>, given: &Given, args: &[Arg<'_>]) -> bool {
     let types = match given {
         Given::Context(types) => types,
-        Given::Memory(_) => return Err(0),
+        Given::Memory(_) => return false,
         #[cfg(test)]
         Given::Anything => {
-            context.iter().zip(args).for_each(|(cell, arg)| cell.set(register(arg)));
-            return Ok(());
+            let register = |arg: &Arg<'_>| match *arg {
+                Arg::Scalar(value) => value,
+                Arg::Mem(window) => window.addr(),
+                Arg::Buffer(number) => handle::of_buffer(number),
+            };
+            *context = args.iter().map(|arg| Cell::new(register(arg))).collect();
+            return true;
         }
     };
-    for (i, ((cell, arg), ty)) in context.iter().zip(args).zip(types).enumerate() {
-        if !is(arg, ty) {
-            return Err(i);
-        }
-        cell.set(register(arg));
+    if args.len() != types.len() {
+        return false;
     }
-    if args.len() == types.len() { Ok(()) } else { Err(args.len().min(types.len())) }
+    if context.len() != args.len() {
+        resize(context, args.len());
+    }
+    for ((cell, arg), ty) in context.iter().zip(args).zip(types) {
+        let Some(value) = admitted(arg, ty) else { return false };
+        cell.set(value);
+    }
+    true
 }
 
 #[cold]
-fn refused(compiled: &Compiled, arg: usize) -> Outcome {
+#[inline(never)]
+fn resize(context: &mut Vec<Cell<u64>>, len: usize) {
+    context.resize(len, Cell::new(0));
+}
+
+/// The fault of a program that is not run, for the first argument it was not proved for.
+#[cold]
+#[inline(never)]
+fn refused(compiled: &Compiled, args: &[Arg<'_>]) -> Outcome {
+    let types: &[ArgType] = match compiled.given() {
+        Given::Context(types) => types,
+        _ => &[],
+    };
+    let least = args.len().min(types.len());
+    let arg = args.iter().zip(types).position(|(arg, ty)| admitted(arg, ty).is_none()).unwrap_or(least);
     let kind = FaultKind::Given { arg: arg + 1 };
     Outcome { result: Err(Fault::at(compiled.program(), 0, kind)), insns: 0 }
 }
@@ -392,6 +432,7 @@ impl Worker {
     /// As [`Worker::run`], with a compiled program. Of instructions, only those in loops that may be long
     /// take from the budget. The arguments are what the program was proved for, or it is not run
     /// ([`FaultKind::Given`]).
+    #[inline]
     pub fn run_compiled<'r>(
         &'r mut self,
         compiled: &'r Compiled,
@@ -399,8 +440,8 @@ impl Worker {
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        if let Err(arg) = fill(&mut self.context, compiled.given(), args) {
-            return refused(compiled, arg);
+        if !fill(&mut self.context, compiled.given(), args) {
+            return refused(compiled, args);
         }
         let context = self.context.as_ptr() as u64;
         self.enter(compiled, args, [context, 0], host, budget)
@@ -418,7 +459,7 @@ impl Worker {
             Given::Memory(size) if memory.len() == size as usize && memory.allows(Access::ReadWrite) => {}
             #[cfg(test)]
             Given::Anything => {}
-            _ => return refused(compiled, 0),
+            _ => return refused(compiled, &[]),
         }
         self.context.clear();
         let registers = [memory.addr(), memory.len() as u64];
@@ -435,34 +476,18 @@ impl Worker {
         host: &mut dyn Host<'r>,
         budget: u64,
     ) -> Outcome {
-        let Worker { slot, stack, context, tables: idle, keep } = self;
+        // What the last run kept goes before this one lends the worker out.
+        self.keep.clear();
+        let worker: &'r Worker = self;
         let fuel = i64::try_from(budget).unwrap_or(i64::MAX);
-        let frame = stack.as_ptr() as u64 + FRAME_SIZE as u64;
-        // Taken out of this for [`Run::finish`] only: most runs leave nothing to drop.
-        let mut run = ManuallyDrop::new(Run {
-            fuel,
-            reserve: fuel / RESERVE,
-            frame,
-            last_frame: frame + ((MAX_FRAMES - 1) * FRAME_STRIDE) as u64,
-            slot: *slot as u64,
-            at: 0,
-            reason: Reason::Budget as u64,
-            value: 0,
-            compiled,
-            budget,
-            stack,
-            context,
-            args,
-            idle,
-            keep: Some(keep),
-            host,
-            tables: None,
-            stop: None,
-        });
+        let budget = fuel as u64;
+        let frame = worker.stack.as_ptr() as u64 + FRAME_SIZE as u64;
+        // Most runs leave nothing to drop; [`Run::finish`] drops what the others do.
+        let mut run = ManuallyDrop::new(Run { worker, budget, compiled, args, host, begun: None });
         let ended = compiled.enter(&mut run, frame, fuel, registers[0], registers[1]);
-        if ended.fuel >= 0 && run.tables.is_none() {
+        if ended.fuel >= 0 && run.begun.is_none() {
             return Outcome { result: Ok(ended.value), insns: budget.saturating_sub(ended.fuel as u64) };
         }
-        ManuallyDrop::into_inner(run).finish(ended)
+        run.finish(ended)
     }
 }

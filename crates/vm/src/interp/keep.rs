@@ -30,6 +30,7 @@ impl Keep {
     }
 
     /// Lets go of what was kept.
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.maps.clear();
         self.programs.clear();
@@ -80,10 +81,16 @@ impl<T> Arena<T> {
         cells[at - first].get_or_init(|| value)
     }
 
+    #[inline]
     fn clear(&mut self) {
-        if self.len.replace(0) == 0 {
-            return;
+        if self.len.get() != 0 {
+            self.empty();
         }
+    }
+
+    #[cold]
+    fn empty(&mut self) {
+        self.len.set(0);
         for part in &mut self.parts {
             for cell in part.get_mut().into_iter().flatten() {
                 cell.take();

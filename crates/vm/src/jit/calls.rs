@@ -7,7 +7,7 @@ use cranelift_codegen::isa::CallConv;
 use super::CompileError;
 use super::entry::Shim;
 use super::shape::{Needs, Site};
-use super::translate::{Translator, field, memory};
+use super::translate::{Translator, memory, own};
 use crate::contract::Callable;
 use crate::interp::compiled::{NEXT_FRAME, Reason};
 use crate::maps::{Map, MapKind};
@@ -35,8 +35,8 @@ impl Translator<'_, '_> {
                 self.hash(map);
             }
             Some(Site::Slot) => {
-                let run = self.need(self.run);
-                let number = self.b.ins().load(types::I64, memory(), run, field!(slot));
+                let worker = self.worker();
+                let number = self.b.ins().load(types::I64, memory(), worker, own!(slot));
                 self.set(0, number);
             }
         }
@@ -49,8 +49,8 @@ impl Translator<'_, '_> {
             self.charge(callee.cost, slot);
         }
         if self.source.shapes.deep {
-            let (run, frame) = (self.need(self.run), self.need(self.frame));
-            let last = self.b.ins().load(types::I64, memory(), run, field!(last_frame));
+            let (worker, frame) = (self.worker(), self.need(self.frame));
+            let last = self.b.ins().load(types::I64, memory(), worker, own!(notes.last_frame));
             let too_deep = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, frame, last);
             let (stop, next) = (self.b.create_block(), self.b.create_block());
             self.b.set_cold_block(stop);
@@ -86,8 +86,9 @@ impl Translator<'_, '_> {
     /// A helper or kfunc, called as the interpreter calls it.
     fn call_out(&mut self, slot: usize, callable: &'static Callable) {
         let (run, frame, left) = (self.need(self.run), self.need(self.frame), self.left());
-        self.b.ins().store(memory(), left, run, field!(fuel));
-        self.b.ins().store(memory(), frame, run, field!(frame));
+        let worker = self.worker();
+        self.b.ins().store(memory(), left, worker, own!(notes.fuel));
+        self.b.ins().store(memory(), frame, worker, own!(notes.frame));
         let mut args = vec![run, self.b.ins().iconst(types::I64, std::ptr::from_ref(callable) as i64)];
         for number in 1..=MAX_ARGS {
             args.push(if usize::from(number) <= callable.args.len() {
@@ -162,8 +163,8 @@ impl Translator<'_, '_> {
 
     /// The slot of the running thread in a map that has `slots` of them; threads past the last share.
     fn own_slot(&mut self, slots: usize) -> Value {
-        let run = self.need(self.run);
-        let slot = self.b.ins().load(types::I64, memory(), run, field!(slot));
+        let worker = self.worker();
+        let slot = self.b.ins().load(types::I64, memory(), worker, own!(slot));
         let (past, own) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(past);
         let result = self.b.append_block_param(own, types::I64);
@@ -187,8 +188,8 @@ impl Translator<'_, '_> {
             _ => (Shim::Lookup, key),
         };
         let slot = if map.spec().kind.is_per_cpu() {
-            let run = self.need(self.run);
-            self.b.ins().load(types::I64, memory(), run, field!(slot))
+            let worker = self.worker();
+            self.b.ins().load(types::I64, memory(), worker, own!(slot))
         } else {
             self.b.ins().iconst(types::I64, 0)
         };

@@ -10,7 +10,9 @@
 //! that wait, meanwhile.
 //!
 //! A run of compiled code is one [`Run`], borrowed for as long as the code runs. The code has a pointer to
-//! it, which it passes to the functions here; while one of them runs, the code does not.
+//! it, which it passes to the functions here; while one of them runs, the code does not. Of the run's fields it
+//! writes none; what it writes are cells of the worker, [`Notes`](crate::interp::compiled::Notes), which the run
+//! borrows shared.
 #![allow(unsafe_code, reason = "calls between compiled code and Rust; see the module header")]
 
 use super::{Compiled, CompiledFunction};

@@ -18,7 +18,7 @@ use super::CompileError;
 use super::alu::{self, Operand};
 use super::shape::{Needs, Shape, Shapes, charges, end_of};
 use crate::insn::{Insn, op, pseudo};
-use crate::interp::compiled::Reason;
+use crate::interp::compiled::{RESERVE, Reason};
 use crate::interp::handle;
 use crate::maps::Map;
 use crate::mem::Width;
@@ -32,7 +32,14 @@ macro_rules! field {
         const { std::mem::offset_of!($crate::interp::compiled::Run<'static, 'static>, $name) as i32 }
     };
 }
-pub(super) use field;
+
+/// Offset of a field of the worker.
+macro_rules! own {
+    ($($name:ident).+) => {
+        const { std::mem::offset_of!($crate::interp::Worker, $($name).+) as i32 }
+    };
+}
+pub(super) use own;
 
 /// What code refers to: functions of the program, and single values of its maps, both by index.
 pub(super) const FUNCTIONS: u32 = 0;
@@ -258,21 +265,21 @@ impl Translator<'_, '_> {
         for (block, slot, by_call) in std::mem::take(&mut self.ends) {
             self.b.switch_to_block(block);
             self.b.seal_block(block);
-            let run = self.need(self.run);
+            let worker = self.worker();
             let slot = self.b.ins().iconst(types::I64, slot as i64);
-            self.b.ins().store(memory(), slot, run, field!(at));
+            self.b.ins().store(memory(), slot, worker, own!(notes.at));
             if !by_call {
                 let over = self.b.ins().iconst(types::I64, -1);
-                self.b.ins().store(memory(), over, run, field!(fuel));
+                self.b.ins().store(memory(), over, worker, own!(notes.fuel));
             }
             let out = self.out();
             self.b.ins().jump(out, &[]);
         }
         if let Some(out) = self.out {
             self.b.switch_to_block(out);
-            let run = self.need(self.run);
-            let value = self.b.ins().load(types::I64, memory(), run, field!(value));
-            let left = self.b.ins().load(types::I64, memory(), run, field!(fuel));
+            let worker = self.worker();
+            let value = self.b.ins().load(types::I64, memory(), worker, own!(notes.value));
+            let left = self.b.ins().load(types::I64, memory(), worker, own!(notes.fuel));
             self.b.ins().return_(&[value, left]);
         }
     }
@@ -346,6 +353,12 @@ impl Translator<'_, '_> {
     pub(super) fn need(&mut self, param: Option<Value>) -> Value {
         debug_assert!(param.is_some(), "the shape says what is needed");
         param.unwrap_or_else(|| self.b.ins().iconst(types::I64, 0))
+    }
+
+    /// The worker that runs the program.
+    pub(super) fn worker(&mut self) -> Value {
+        let run = self.need(self.run);
+        self.b.ins().load(types::I64, memory(), run, field!(worker))
     }
 
     fn operands(&mut self, insn: Insn) -> (Value, Operand) {
@@ -497,7 +510,8 @@ impl Translator<'_, '_> {
         // Of two blocks the second is placed next: what goes on in a loop is.
         let holds = if insn.code == op::MAY_GOTO {
             let run = self.need(self.run);
-            let reserve = self.b.ins().load(types::I64, memory(), run, field!(reserve));
+            let budget = self.b.ins().load(types::I64, memory(), run, field!(budget));
+            let reserve = self.b.ins().ushr_imm_u(budget, i64::from(RESERVE.ilog2()));
             let left = self.left();
             let condition = IntCC::SignedLessThanOrEqual;
             let condition = if charged { condition.complement() } else { condition };
@@ -546,8 +560,8 @@ impl Translator<'_, '_> {
         }
         self.b.switch_to_block(wrong);
         self.b.seal_block(wrong);
-        let run = self.need(self.run);
-        self.b.ins().store(memory(), place, run, field!(value));
+        let worker = self.worker();
+        self.b.ins().store(memory(), place, worker, own!(notes.value));
         self.end(Reason::BadIndirectJump, slot);
         Ok(())
     }
@@ -653,9 +667,9 @@ impl Translator<'_, '_> {
 
     /// Ends the run at an instruction, and the block.
     pub(super) fn end(&mut self, reason: Reason, slot: usize) {
-        let run = self.need(self.run);
+        let worker = self.worker();
         let reason = self.b.ins().iconst(types::I64, reason as i64);
-        self.b.ins().store(memory(), reason, run, field!(reason));
+        self.b.ins().store(memory(), reason, worker, own!(notes.reason));
         let end = self.end_at(slot);
         self.b.ins().jump(end, &[]);
     }

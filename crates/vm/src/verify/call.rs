@@ -18,12 +18,14 @@ type Done<T> = Result<T, Box<Rule>>;
 
 /// What the arguments of a call say of its result.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct CallMeta {
     map: Option<MapRef>,
     /// The key is an index that is in the array.
     certain: bool,
     size: Option<u32>,
     dynptr: Option<DynptrState>,
+    /// The buffer of the call.
+    buffer: Option<u8>,
     /// Where dynptrs and iterators come to lie: depth and slot of the first bytes.
     place: Option<(usize, usize, DynptrKind)>,
     iterator: Option<(usize, usize)>,
@@ -46,7 +48,7 @@ impl Walker<'_> {
         if callee.effects.contains(Effects::SLEEPS) && !self.program.sleepable {
             return Err(Rule::Sleeps { callable: callee.name }.into());
         }
-        let mut found = Found::default();
+        let mut found = CallMeta::default();
         // Bytes that are read are looked at as they are before anything is written over them; what is on the stack
         // and not bytes must not be written over at all.
         let late = |kind: &ArgKind| {
@@ -117,8 +119,12 @@ impl Walker<'_> {
             }
         }
         state.frame().regs[..6].fill(Value::None);
+        if let Some(buffer) = found.buffer.filter(|_| callee.effects.contains(Effects::BUFFER_MOVE)) {
+            self.moves(state, buffer);
+        }
         if let Some((depth, slot, kind)) = found.place {
-            self.make_dynptr(state, depth, slot, kind, found.dynptr)?;
+            let id = self.make_dynptr(state, depth, slot, kind, found.dynptr);
+            self.describes(id, found.buffer, found.dynptr.map(|source| source.id));
         }
         let result = self.result(state, callee, &found)?;
         if let Some((depth, slot)) = found.iterator {
@@ -178,7 +184,7 @@ impl Walker<'_> {
         pc: usize,
         callback: Callback,
         function: usize,
-        found: &Found,
+        found: &CallMeta,
     ) -> Done<Next> {
         self.joined = true;
         let mut entered = state.clone();
@@ -220,7 +226,7 @@ impl Walker<'_> {
         slot: usize,
         kind: DynptrKind,
         source: Option<DynptrState>,
-    ) -> Done<()> {
+    ) -> Id {
         let mut dynptr = DynptrState { kind, id: self.fresh(), reference: 0 };
         match (kind, source) {
             (DynptrKind::Record, _) => {
@@ -237,7 +243,7 @@ impl Walker<'_> {
         let frame = state.frame_mut(depth);
         frame.write(slot, Slot::Dynptr { state: dynptr, upper: false });
         frame.write(slot - 1, Slot::Dynptr { state: dynptr, upper: true });
-        Ok(())
+        dynptr.id
     }
 
     /// What was acquired is given back: nothing may use it any more.
@@ -260,7 +266,7 @@ impl Walker<'_> {
         });
     }
 
-    fn result(&mut self, state: &mut State, callee: &Callable, found: &Found) -> Done<Value> {
+    fn result(&mut self, state: &mut State, callee: &Callable, found: &CallMeta) -> Done<Value> {
         let null = |walker: &mut Self, kind| {
             let null = walker.fresh();
             Value::Pointer(Pointer { null, object: null, ..Pointer::new(kind) })
@@ -302,7 +308,7 @@ impl Walker<'_> {
         callee: &'static Callable,
         index: usize,
         kind: ArgKind,
-        found: &mut Found,
+        found: &mut CallMeta,
     ) -> Done<()> {
         let register = index as u8 + 1;
         let value = state.reg(register);
@@ -360,8 +366,8 @@ impl Walker<'_> {
                 }
             }
             ArgKind::Printed => {
-                // The first comes after the format and its length.
-                self.print(state, &value, index - 2, found).map_err(refuse)?;
+                let before = callee.args[..index].iter().filter(|kind| **kind == ArgKind::Printed);
+                self.print(state, &value, before.count(), found).map_err(refuse)?;
             }
             ArgKind::Mem { .. } | ArgKind::Format | ArgKind::Words => {
                 let (access, nullable) = match kind {
@@ -450,6 +456,7 @@ impl Walker<'_> {
                     if access == Access::ReadWrite && *allowed == Access::Read {
                         return Err(refuse(format!("is a const struct {name}: it may only be read here")));
                     }
+                    found.buffer = Some(index);
                     self.uses.buffers_read.insert(index);
                     if access == Access::ReadWrite {
                         self.uses.buffers_written.insert(index);

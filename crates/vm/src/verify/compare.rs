@@ -37,6 +37,14 @@ pub(super) struct Place {
     index: u8,
 }
 
+/// A place in which an old state was another than a new one.
+#[derive(Debug)]
+pub(super) struct Differed {
+    place: Place,
+    /// What the old one has there, if it is a register: so that it need not be looked for in the state.
+    register: Option<Value>,
+}
+
 /// How states are compared.
 #[derive(Clone, Copy)]
 pub(super) struct Comparison<'w> {
@@ -57,11 +65,12 @@ impl Comparison<'_> {
             let failed = |index: usize| Some(Place { depth: depth as u8, index: index as u8 });
             let live = live(self.flow, new, depth);
             for register in 0..REGS {
-                if !self.register_covers(a, b, register, live, ids) {
+                let values = (&a.regs[register], &b.regs[register]);
+                if !self.register_covers(values, register, live, ids) {
                     return Err(failed(register));
                 }
             }
-            for index in 0..a.touched().max(b.touched()) {
+            for index in a.may_differ(b) {
                 if !self.entry_covers(a, b, index, ids) {
                     return Err(failed(REGS + index));
                 }
@@ -89,21 +98,38 @@ impl Comparison<'_> {
     }
 
     /// Whether states with frames in common differ in one place already, all others aside.
-    pub(super) fn differs(self, old: &State, new: &State, place: Place, ids: &mut Ids) -> bool {
-        let depth = usize::from(place.depth);
-        let (Some(a), Some(b)) = (old.frames.get(depth), new.frames.get(depth)) else { return true };
-        if old.frames.len() != new.frames.len() {
+    pub(super) fn differs(self, old: &State, new: &State, differed: &Differed, ids: &mut Ids) -> bool {
+        let (depth, index) = (usize::from(differed.place.depth), usize::from(differed.place.index));
+        if old.frames.len() != new.frames.len() || depth >= new.frames.len() {
             return true;
         }
-        match usize::from(place.index).checked_sub(REGS) {
-            Some(slot) => !self.entry_covers(a, b, slot, ids),
-            None => !self.register_covers(a, b, place.index.into(), live(self.flow, new, depth), ids),
+        match &differed.register {
+            None => !self.entry_covers(&old.frames[depth], &new.frames[depth], index - REGS, ids),
+            Some(value) => {
+                let new_value = &new.frames[depth].regs[index];
+                !self.register_covers((value, new_value), index, live(self.flow, new, depth), ids)
+            }
         }
     }
 
-    fn register_covers(self, old: &Frame, new: &Frame, register: usize, live: u16, ids: &mut Ids) -> bool {
+    /// What is to be looked at first when a state is compared again that was another in one place.
+    pub(super) fn differed(self, old: &State, place: Place) -> Differed {
+        let register = (usize::from(place.index) < REGS).then(|| {
+            let value = old.frames[usize::from(place.depth)].regs[usize::from(place.index)];
+            // What mattered once always does.
+            if self.marks.is_marked(value.node()) { value.with_node(0) } else { value }
+        });
+        Differed { place, register }
+    }
+
+    fn register_covers(
+        self,
+        (old, new): (&Value, &Value),
+        register: usize,
+        live: u16,
+        ids: &mut Ids,
+    ) -> bool {
         let counts = live >> register & 1 == 1 || register == 10;
-        let (old, new) = (&old.regs[register], &new.regs[register]);
         !counts || self.value_covers(old, old.node(), new, ids)
     }
 
@@ -124,6 +150,9 @@ impl Comparison<'_> {
     fn slot_covers(self, old: Entry<'_>, new: &Slot, ids: &mut Ids) -> bool {
         let parts = old.nodes.parts;
         match (old.slot, new) {
+            // Nothing was read of it.
+            (Slot::Dead, new) => !is_special(new),
+            (old, Slot::Dead) => *old == Slot::Bytes(0),
             (Slot::Bytes(old), Slot::Bytes(new)) => old & !new == 0,
             (Slot::Bytes(0), Slot::Full(value)) => matches!(**value, Value::Scalar(_)),
             (Slot::Bytes(zero), Slot::Full(value)) => {
@@ -229,13 +258,21 @@ fn alike(old: &State, new: &State, ids: &mut Ids) -> bool {
 
 /// Registers of a frame that can still be read.
 pub(super) fn live(flow: &Flow, state: &State, depth: usize) -> u16 {
-    // A frame that waits for a call goes on behind it, or with it once more.
+    let (at, behind) = goes_on(state, depth);
+    flow.live[at] | flow.live.get(behind).copied().unwrap_or(u16::MAX)
+}
+
+/// Slots of a frame that its function can still read, if it holds the only address of it.
+pub(super) fn live_slots(flow: &Flow, state: &State, depth: usize) -> u64 {
+    let (at, behind) = goes_on(state, depth);
+    flow.slots[at] | flow.slots.get(behind).copied().unwrap_or(u64::MAX)
+}
+
+/// Where a frame goes on: one that waits for a call behind it, or with it once more.
+fn goes_on(state: &State, depth: usize) -> (usize, usize) {
     match state.frames.get(depth + 1) {
-        None => flow.live[state.pc],
-        Some(callee) => {
-            let call = callee.call;
-            flow.live[call] | flow.live.get(call + 1).copied().unwrap_or(u16::MAX)
-        }
+        None => (state.pc, state.pc),
+        Some(callee) => (callee.call, callee.call + 1),
     }
 }
 

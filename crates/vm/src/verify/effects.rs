@@ -29,6 +29,9 @@ pub struct Uses {
     pub maps_read: BTreeSet<u32>,
     /// Maps of the program that are changed, by index.
     pub maps_written: BTreeSet<u32>,
+    /// Slots of instructions that use memory of a buffer which has been given other memory since. They are safe, and
+    /// what they store is lost. There may be more.
+    pub stale: BTreeSet<u32>,
 }
 
 impl Uses {
@@ -60,6 +63,7 @@ impl Uses {
         self.buffers_written.extend(&other.buffers_written);
         self.maps_read.extend(&other.maps_read);
         self.maps_written.extend(&other.maps_written);
+        self.stale.extend(&other.stale);
     }
 
     /// A map is read or changed.

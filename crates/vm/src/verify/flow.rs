@@ -1,7 +1,9 @@
 //! What can be said of a program without looking at values: successors, live registers, where paths meet.
 
+use super::state::{Frame, SLOTS};
 use crate::helpers;
 use crate::insn::{ARGUMENTS, Insn, op, pseudo};
+use crate::interp::FRAME_SIZE;
 use crate::program::Program;
 
 /// The static facts of a program, by slot.
@@ -9,6 +11,9 @@ use crate::program::Program;
 pub(super) struct Flow {
     /// Registers whose value can still matter before the instruction, a bit each.
     pub(super) live: Vec<u16>,
+    /// Slots of the stack the function can still read by R10 before it writes over them, a bit each; all, where it may
+    /// still take an address on the stack. Who holds such an address may read any slot.
+    pub(super) slots: Vec<u64>,
     /// Whether paths can meet here.
     pub(super) meets: Vec<bool>,
     /// Jumps backwards: by their slot.
@@ -22,6 +27,7 @@ impl Flow {
         let count = program.insns.len();
         let mut flow = Flow {
             live: vec![0; count],
+            slots: vec![0; count],
             meets: vec![false; count],
             backward: Vec::new(),
             leaves: vec![false; count],
@@ -63,8 +69,13 @@ impl Flow {
                 successors(program, slot, &mut next);
                 let out = next.iter().filter_map(|&to| flow.live.get(to)).fold(0, |all, live| all | live);
                 let live = (out & !program.insns[slot].sets()) | reads(program, slot);
-                if live != flow.live[slot] {
-                    flow.live[slot] = live;
+                let out = next.iter().filter_map(|&to| flow.slots.get(to)).fold(0, |all, slots| all | slots);
+                let slots = match stack_use(program.insns[slot]) {
+                    StackUse::Reads(read) => out | read,
+                    StackUse::WritesOver(written) => out & !written,
+                };
+                if live != flow.live[slot] || slots != flow.slots[slot] {
+                    (flow.live[slot], flow.slots[slot]) = (live, slots);
                     changed = true;
                 }
             }
@@ -108,6 +119,44 @@ fn successors(program: &Program, slot: usize, out: &mut Vec<usize>) {
         out.push(slot + 1 + usize::from(insn.is_wide()));
     }
 }
+
+/// What an instruction does, by R10, to slots of the stack, a bit each.
+enum StackUse {
+    /// What they hold counts, if only because some of it stays.
+    Reads(u64),
+    /// What they held is gone.
+    WritesOver(u64),
+}
+
+fn stack_use(insn: Insn) -> StackUse {
+    const STACK: u8 = 10;
+    if insn.reads() >> STACK & 1 == 0 {
+        return StackUse::Reads(0);
+    }
+    let is_plain = !matches!(insn.code & 0xe0, op::ATOMIC);
+    let range = match insn.class() {
+        op::LDX => slots_of(insn),
+        op::ST => slots_of(insn),
+        op::STX if is_plain && insn.src != STACK => slots_of(insn),
+        _ => return StackUse::Reads(u64::MAX),
+    };
+    if insn.class() != op::LDX && insn.width().bytes() == 8 && insn.off % 8 == 0 {
+        StackUse::WritesOver(range)
+    } else {
+        StackUse::Reads(range)
+    }
+}
+
+/// Slots of the stack in which the bytes lie that a load or store by R10 is of.
+fn slots_of(insn: Insn) -> u64 {
+    let first = i64::from(insn.off);
+    let bytes = first..first + insn.width().bytes() as i64;
+    bytes
+        .filter(|off| (-(FRAME_SIZE as i64)..0).contains(off))
+        .fold(0, |all, off| all | 1 << Frame::slot_of(off))
+}
+
+const _: () = assert!(SLOTS <= u64::BITS as usize);
 
 /// Registers the instruction at a slot reads.
 fn reads(program: &Program, slot: usize) -> u16 {

@@ -5,6 +5,7 @@
 //! and give any number. Walking into each call knows more and proves more, so it comes first.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::effects::Uses;
@@ -19,7 +20,7 @@ use crate::program::{Argument, Function, Program, Signature};
 type Done<T> = Result<T, Box<Rule>>;
 
 /// What is known of a function that was proved by itself.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Summary {
     name: String,
     signature: Signature,
@@ -31,7 +32,7 @@ pub(super) struct Summary {
 
 /// What walks of several functions found together.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct WalkTotals {
     pub(super) processed: u64,
     pub(super) states: usize,
     pub(super) joined: bool,
@@ -40,10 +41,10 @@ pub(super) struct Found {
     pub(super) uses: Uses,
 }
 
-impl Found {
+impl WalkTotals {
     /// What one walk found, taken out of it.
-    pub(super) fn of(walker: &mut Walker<'_>) -> Found {
-        Found {
+    pub(super) fn of(walker: &mut Walker<'_>) -> WalkTotals {
+        WalkTotals {
             processed: walker.processed,
             states: walker.checkpoints(),
             joined: walker.joined,
@@ -95,8 +96,8 @@ pub(super) fn verify(
         return None;
     }
     let names: Vec<usize> = left.iter().map(|function| function.start).collect();
-    let mut known: BTreeMap<usize, Summary> = BTreeMap::new();
-    let mut found = Found::default();
+    let mut known: BTreeMap<usize, Rc<Summary>> = BTreeMap::new();
+    let mut found = WalkTotals::default();
     // Those that are called before those that call them; functions that call each other in a circle never come first.
     while !left.is_empty() {
         let ready = |function: &&Function| {
@@ -115,7 +116,7 @@ pub(super) fn verify(
         let signature = function.signature.clone()?;
         let summary =
             Summary { name: function.name.clone(), signature, longest, height: walker.deepest.max(1) };
-        known.insert(function.start, summary);
+        known.insert(function.start, Rc::new(summary));
     }
     let whole = walked((program, start, limits), None, &known, &mut found);
     Some(whole.map(|(walker, longest)| verified(walker, longest, Some(found))))
@@ -125,8 +126,8 @@ pub(super) fn verify(
 fn walked<'p>(
     (program, start, limits): (&'p Arc<Program>, Start<'p>, Limits),
     function: Option<&'p Function>,
-    known: &BTreeMap<usize, Summary>,
-    found: &mut Found,
+    known: &BTreeMap<usize, Rc<Summary>>,
+    found: &mut WalkTotals,
 ) -> Result<(Walker<'p>, Option<u64>), Box<Rejection>> {
     let limits = Limits { insns: limits.insns.saturating_sub(found.processed), ..limits };
     let mut walker = Walker::new(program, start, limits);

@@ -180,6 +180,7 @@ impl<'p> Walker<'p> {
         let pointer = self.pointer(state, register)?;
         let bytes = width.bytes();
         let span = self.span(&pointer, register, off.into(), bytes as u64, Access::Read)?;
+        self.touches(state, &pointer);
         let value = match pointer.kind {
             Kind::Context => return self.load_argument(span, bytes, signed),
             Kind::Stack(depth) => self.load_stack(state, depth, span, bytes)?,
@@ -242,6 +243,7 @@ impl<'p> Walker<'p> {
             match entry.slot {
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
                 Slot::Iter { .. } => return Err(special(index, "an iterator")),
+                Slot::Dead => return Err(special(index, "what was forgotten")),
                 _ => {}
             }
         }
@@ -316,6 +318,7 @@ impl<'p> Walker<'p> {
         let pointer = self.pointer(state, register)?;
         let bytes = width.bytes();
         let span = self.span(&pointer, register, off.into(), bytes as u64, Access::ReadWrite)?;
+        self.touches(state, &pointer);
         let (value, source) = from;
         if value == Value::None {
             return Err(Rule::Unset { register: source }.into());
@@ -360,6 +363,10 @@ impl<'p> Walker<'p> {
             }
             return Ok(());
         };
+        let patched = match value {
+            Value::Scalar(scalar) => self.patched(&state.frames[usize::from(depth)], off, bytes, &scalar),
+            _ => None,
+        };
         self.clobber_stack(state, depth, span, true)?;
         // Bytes do not remember where they come from, so that they are zero matters from here on.
         if let Value::Scalar(scalar) = value
@@ -376,6 +383,11 @@ impl<'p> Walker<'p> {
         let frame = state.frame_mut(usize::from(depth));
         match value {
             _ if bytes == 8 => frame.write(index, Slot::Full(Rc::new(value))),
+            _ if let Some(number) = patched => {
+                let mut halves = frame.entry(index).unwrap_or(Entry::ZERO).as_halves();
+                halves[at / 4] = Half::of(number);
+                frame.replace(index, Slot::Halves(Rc::new(halves)));
+            }
             Value::Scalar(_) if zero && bytes < 4 => {
                 let written = (((1u16 << bytes) - 1) << at) as u8;
                 let entry = frame.entry(index).unwrap_or(Entry::ZERO);
@@ -396,12 +408,7 @@ impl<'p> Walker<'p> {
                 } else {
                     Scalar { node: scalar.node, ..Scalar::new(scalar.num.zero_extend(bytes as u32 * 8)) }
                 };
-                let entry = frame.entry(index).unwrap_or(Entry::ZERO);
-                let mut halves = match (entry.halves(), entry.slot) {
-                    (Some(halves), _) => halves,
-                    (_, Slot::Bytes(zero)) => Half::both(*zero),
-                    _ => Half::both(0),
-                };
+                let mut halves = frame.entry(index).unwrap_or(Entry::ZERO).as_halves();
                 let half = &mut halves[at / 4];
                 half.number = Some((stored, bytes as u8));
                 half.zero &= !half.held();
@@ -410,6 +417,27 @@ impl<'p> Walker<'p> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What four bytes of the stack are with a constant stored over some of them, but not the lowest, if all are known.
+    fn patched(&mut self, frame: &Frame, off: i64, bytes: usize, stored: &Scalar) -> Option<Scalar> {
+        let at = off.rem_euclid(4) as usize;
+        if at == 0 || at + bytes > 4 {
+            return None;
+        }
+        let index = Frame::slot_of(off);
+        let upper = (off - offset_of(index)) >= 4;
+        let entry = frame.entry(index).unwrap_or(Entry::ZERO);
+        let before = match entry.value() {
+            Some(Value::Scalar(scalar)) => part(&scalar, 4 * usize::from(upper), 4, !upper),
+            _ => entry.as_halves()[usize::from(upper)].whole()?,
+        };
+        let mask = (u32::MAX >> (32 - 8 * bytes)) << (8 * at);
+        let number = (before.value()? as u32 & !mask) | ((stored.value()? as u32) << (8 * at) & mask);
+        let node = self.marks.join(before.node, stored.node);
+        // Zeros among zeros stay such.
+        let is_new = number != 0 || before.value() != Some(0);
+        is_new.then_some(Scalar { node, ..Scalar::constant(number.into()) })
     }
 
     /// Forgets what a range of the stack held. `certain`: at a constant offset, all bytes are written.
@@ -523,6 +551,7 @@ impl<'p> Walker<'p> {
                 }
                 Slot::Dynptr { .. } => return Err(special(index, "a dynptr")),
                 Slot::Iter { .. } => return Err(special(index, "an iterator")),
+                Slot::Dead => return Err(special(index, "what was forgotten")),
                 _ => {}
             }
         }
@@ -604,7 +633,7 @@ pub(super) fn holds_pointer(slot: &Slot) -> bool {
 }
 
 /// Which bytes of a slot are zero.
-pub(super) fn zeros_of(frame: &Frame, index: usize) -> u8 {
+fn zeros_of(frame: &Frame, index: usize) -> u8 {
     match frame.entry(index).map(|entry| entry.slot) {
         None => 0xff,
         Some(Slot::Bytes(zero)) => *zero,

@@ -1,9 +1,9 @@
 //! What calls print. An address among the values is no number to be printed: it may only be that of a text, where a
 //! format that is known prints one.
 
-use super::call::Found;
-use super::memory::{Span, holds_pointer, offset_of, zeros_of};
-use super::state::{Frame, Kind, MapRef, Pointer, Scalar, Slot, State, Value};
+use super::call::CallMeta;
+use super::memory::{Span, holds_pointer, offset_of};
+use super::state::{Entry, Frame, Kind, MapRef, Pointer, Scalar, Slot, State, Value};
 use super::walk::Walker;
 use crate::contract::Effects;
 use crate::helpers::{MAX_FORMAT, Printed, printed};
@@ -12,7 +12,7 @@ use crate::mem::Access;
 
 impl Walker<'_> {
     /// The format of a call, and what printing by it has for effects.
-    pub(super) fn format(&mut self, state: &mut State, value: &Value, found: &mut Found) {
+    pub(super) fn format(&mut self, state: &mut State, value: &Value, found: &mut CallMeta) {
         let text = match value {
             Value::Pointer(pointer) if pointer.null == 0 => self.known_text(state, pointer),
             _ => None,
@@ -70,7 +70,7 @@ impl Walker<'_> {
         state: &State,
         value: &Value,
         index: usize,
-        found: &Found,
+        found: &CallMeta,
     ) -> Result<(), String> {
         let Value::Pointer(pointer) = value else { return Ok(()) };
         let Some(format) = &found.format else {
@@ -96,7 +96,7 @@ impl Walker<'_> {
         state: &State,
         pointer: &Pointer,
         span: Span,
-        found: &Found,
+        found: &CallMeta,
     ) -> Result<(), String> {
         let Kind::Stack(depth) = pointer.kind else { return Ok(()) };
         if span.len == 0 {
@@ -146,10 +146,24 @@ impl Walker<'_> {
                     offset_of(slot)
                 ));
             }
-            if off >= range.smax && zeros_of(frame, slot) >> (off - offset_of(slot)) & 1 != 0 {
+            if off >= range.smax && is_zero_byte(entry, (off - offset_of(slot)) as usize) {
+                // With anything else there, the text would not end.
+                entry.nodes.parts.into_iter().for_each(|node| self.marks.mark(node));
                 return Ok(());
             }
         }
         Ok(())
     }
+}
+
+/// Whether a byte of a slot is known to be 0.
+fn is_zero_byte(entry: Entry<'_>, at: usize) -> bool {
+    let zero_in =
+        |number: &Scalar, at: usize| number.value().is_some_and(|value| value >> (8 * at) & 0xff == 0);
+    if let Some(value) = entry.value() {
+        return matches!(value, Value::Scalar(number) if zero_in(&number, at));
+    }
+    let (half, at) = (&entry.as_halves()[at / 4], at % 4);
+    let held = half.number.filter(|_| half.held() >> at & 1 == 1);
+    half.zero >> at & 1 == 1 || held.is_some_and(|(number, _)| zero_in(&number, at))
 }

@@ -175,7 +175,7 @@ impl Value {
         }
     }
 
-    fn with_node(mut self, node: Id) -> Value {
+    pub(super) fn with_node(mut self, node: Id) -> Value {
         if let Some(own) = self.node_mut() {
             *own = node;
         }
@@ -216,6 +216,8 @@ pub(super) enum Slot {
     Dynptr { state: DynptrState, upper: bool },
     /// An iterator with its reference; `active` while it has an element.
     Iter { reference: Id, active: bool },
+    /// What is not read before it is written over.
+    Dead,
 }
 
 /// Four bytes of stack: a number in the lowest of them, or none, and which of the others are 0.
@@ -254,6 +256,10 @@ impl Half {
         known.then(|| self.number.map_or(Scalar::constant(0), |(number, _)| number))
     }
 
+    fn names(&self) -> Names {
+        self.number.map_or(Names::default(), |(number, _)| Names::of(&number))
+    }
+
     fn node(&self) -> Id {
         self.number.map_or(0, |(number, _)| number.node)
     }
@@ -289,6 +295,58 @@ impl Slot {
     }
 }
 
+/// Names of numbers, as a set that may seem to have one more: a bit stands for many names.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Names(u64);
+
+impl Names {
+    fn of(number: &Scalar) -> Names {
+        let bit = |id: Id| u64::from(id != 0) << (id % u64::BITS);
+        Names(bit(number.id) | bit(number.half))
+    }
+
+    /// Of the numbers in a slot, offsets of pointers aside.
+    fn in_slot(slot: &Slot) -> Names {
+        match slot {
+            Slot::Full(value) => match &**value {
+                Value::Scalar(number) => Names::of(number),
+                Value::Pointer(_) | Value::None => Names::default(),
+            },
+            Slot::Halves(halves) => {
+                let [low, high] = halves.each_ref().map(Half::names);
+                Names(low.0 | high.0)
+            }
+            Slot::Bytes(_) | Slot::Dynptr { .. } | Slot::Iter { .. } | Slot::Dead => Names::default(),
+        }
+    }
+
+    fn may_share(self, other: Names) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// A slot, and the names of the numbers in it.
+#[derive(Debug, Clone)]
+struct Stored {
+    slot: Slot,
+    names: Names,
+}
+
+impl Stored {
+    fn new(slot: Slot) -> Stored {
+        Stored { names: Names::in_slot(&slot), slot }
+    }
+}
+
+/// The bits that are set, lowest first.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        lowest
+    })
+}
+
 /// The nodes of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct SlotNodes {
@@ -310,11 +368,23 @@ impl Entry<'_> {
     pub(super) const ZERO: Entry<'static> =
         Entry { slot: &Slot::Bytes(0xff), nodes: SlotNodes { read: 0, parts: [0; 2] } };
 
+    /// What was forgotten.
+    const DEAD: Entry<'static> = Entry { slot: &Slot::Dead, nodes: SlotNodes { read: 0, parts: [0; 2] } };
+
     /// The register in it.
     pub(super) fn value(&self) -> Option<Value> {
         match self.slot {
             Slot::Full(value) => Some(value.with_node(self.nodes.parts[0])),
             _ => None,
+        }
+    }
+
+    /// As two halves, which know nothing of what is neither bytes nor halves.
+    pub(super) fn as_halves(&self) -> [Half; 2] {
+        match (self.halves(), self.slot) {
+            (Some(halves), _) => halves,
+            (_, Slot::Bytes(zero)) => Half::both(*zero),
+            _ => Half::both(0),
         }
     }
 
@@ -342,9 +412,13 @@ pub(super) enum Entered {
 pub(super) struct Frame {
     pub(super) regs: [Value; REGS],
     /// From the end of the frame downwards; what was not touched is zero.
-    slots: Rc<Vec<Slot>>,
+    slots: Rc<Vec<Stored>>,
     /// As many.
     nodes: Vec<SlotNodes>,
+    /// Slots that are [`Slot::Dead`], touched or not, a bit each. What lies in them is as it was, for other frames.
+    dead: u64,
+    /// Whether it was not changed since what it does not read again was forgotten while it waits for a call.
+    pub(super) is_settled: bool,
     /// Whether nothing in it was changed since its nodes were made those of a checkpoint.
     pub(super) is_own: bool,
     /// Slot of the call that entered it.
@@ -356,13 +430,22 @@ impl Frame {
     pub(super) fn new(depth: usize, call: usize, entered: Entered) -> Frame {
         let mut regs = [Value::None; REGS];
         regs[10] = Value::Pointer(Pointer::new(Kind::Stack(depth as u8)));
-        Frame { regs, slots: Rc::new(Vec::new()), nodes: Vec::new(), is_own: false, call, entered }
+        Frame {
+            regs,
+            slots: Rc::new(Vec::new()),
+            nodes: Vec::new(),
+            dead: 0,
+            is_settled: false,
+            is_own: false,
+            call,
+            entered,
+        }
     }
 
     /// The frame, made to be changed.
     pub(super) fn change(shared: &mut Rc<Frame>) -> &mut Frame {
         let frame = Rc::make_mut(shared);
-        frame.is_own = false;
+        (frame.is_own, frame.is_settled) = (false, false);
         frame
     }
 
@@ -376,13 +459,47 @@ impl Frame {
         self.slots.len()
     }
 
+    /// What is known of a slot; nothing if it is still zero.
     pub(super) fn entry(&self, index: usize) -> Option<Entry<'_>> {
-        Some(Entry { slot: self.slots.get(index)?, nodes: self.nodes[index] })
+        if self.dead >> index & 1 == 1 {
+            return Some(Entry::DEAD);
+        }
+        Some(Entry { slot: &self.slots.get(index)?.slot, nodes: self.nodes[index] })
     }
 
     /// Every slot that was touched, and those before them.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.slots.iter().zip(&self.nodes).map(|(slot, nodes)| Entry { slot, nodes: *nodes })
+        (0..self.touched()).map(|index| self.entry(index).unwrap_or(Entry::ZERO))
+    }
+
+    /// Slots that were touched and are not dead, a bit each.
+    fn held_bits(&self) -> u64 {
+        (1u64.checked_shl(self.touched() as u32).unwrap_or(0).wrapping_sub(1)) & !self.dead
+    }
+
+    fn held(&self) -> impl Iterator<Item = (usize, &Stored)> {
+        bits(self.held_bits()).filter_map(|index| Some((index, self.slots.get(index)?)))
+    }
+
+    /// Slots in which what is known here may say more than what is known in the other frame.
+    pub(super) fn may_differ<'f>(&self, other: &'f Frame) -> impl Iterator<Item = usize> + use<'f> {
+        bits(self.held_bits() | other.held_bits() | (other.dead & !self.dead))
+    }
+
+    /// Slots that hold something in both frames.
+    pub(super) fn held_in_both<'f>(
+        &'f self,
+        other: &'f Frame,
+    ) -> impl Iterator<Item = (Entry<'f>, Entry<'f>)> {
+        let both = bits(self.held_bits() & other.held_bits());
+        both.filter_map(|index| Some((self.entry(index)?, other.entry(index)?)))
+    }
+
+    /// Slots that hold something and are zero in the other frame, where they were never touched.
+    pub(super) fn held_beyond(&self, other: &Frame) -> impl Iterator<Item = Entry<'_>> {
+        let touched = other.touched();
+        let beyond = bits(self.held_bits() & !other.dead).filter(move |index| *index >= touched);
+        beyond.filter_map(|index| self.entry(index))
     }
 
     /// Writes over a slot: nothing that is in it was read.
@@ -396,22 +513,65 @@ impl Frame {
         let parts = slot.take_parts();
         let slots = Rc::make_mut(&mut self.slots);
         if slots.len() <= index {
-            slots.resize(index + 1, Slot::Bytes(0xff));
+            slots.resize(index + 1, Stored::new(Slot::Bytes(0xff)));
             self.nodes.resize(index + 1, SlotNodes::default());
         }
-        slots[index] = slot;
+        slots[index] = Stored::new(slot);
         self.nodes[index].parts = parts;
+        self.dead &= !(1 << index);
+    }
+
+    /// Slots that are not in `live`, and not yet forgotten, a bit each. What has to be given back is not to be forgotten.
+    pub(super) fn forgettable(&self, live: u64) -> u64 {
+        let special =
+            |(_, stored): &(usize, &Stored)| matches!(stored.slot, Slot::Dynptr { .. } | Slot::Iter { .. });
+        let dead = !live & !self.dead;
+        match dead {
+            0 => 0,
+            dead => self.held().filter(special).fold(dead, |dead, (index, _)| dead & !(1 << index)),
+        }
+    }
+
+    /// Forgets slots, a bit each.
+    pub(super) fn forget(&mut self, dead: u64) {
+        for index in bits(dead & self.held_bits()) {
+            self.nodes[index] = SlotNodes::default();
+        }
+        self.dead |= dead;
     }
 
     /// Changes the values in slots for which `wanted` holds, without their nodes.
     fn change_spilled(&mut self, wanted: impl Fn(&Value) -> bool, mut does: impl FnMut(&mut Value)) {
-        for index in 0..self.slots.len() {
-            if let Slot::Full(value) = &self.slots[index]
+        for index in bits(self.held_bits()) {
+            if let Slot::Full(value) = &self.slots[index].slot
                 && wanted(value)
             {
                 let mut changed = value.with_node(self.nodes[index].parts[0]);
                 does(&mut changed);
                 self.replace(index, Slot::Full(Rc::new(changed)));
+            }
+        }
+    }
+
+    /// Calls `does` with the numbers in slots that may have one of these names.
+    fn change_stored(&mut self, names: Names, mut does: impl FnMut(&mut Scalar)) {
+        for index in bits(self.held_bits()) {
+            if !self.slots[index].names.may_share(names) {
+                continue;
+            }
+            let Some(entry) = self.entry(index) else { continue };
+            let before = (entry.value(), entry.halves());
+            let mut after = before;
+            if let Some(Value::Scalar(number)) = &mut after.0 {
+                does(number);
+            }
+            let halves = after.1.iter_mut().flatten();
+            halves.filter_map(|half| half.number.as_mut()).for_each(|(number, _)| does(number));
+            match after {
+                _ if after == before => {}
+                (Some(value), _) => self.replace(index, Slot::Full(Rc::new(value))),
+                (_, Some(halves)) => self.replace(index, Slot::Halves(Rc::new(halves))),
+                _ => {}
             }
         }
     }
@@ -423,9 +583,10 @@ impl Frame {
                 *node = boundary(*node);
             }
         }
-        for (slot, nodes) in self.slots.iter().zip(&mut self.nodes) {
+        for index in bits(self.held_bits()) {
+            let nodes = &mut self.nodes[index];
             nodes.read = boundary(nodes.read);
-            match slot {
+            match &self.slots[index].slot {
                 Slot::Full(value) if value.is_told() => nodes.parts[0] = boundary(nodes.parts[0]),
                 Slot::Halves(halves) => {
                     for (half, node) in halves.iter().zip(&mut nodes.parts) {
@@ -452,6 +613,8 @@ pub(super) struct State {
     pub(super) facts: Vec<Fact>,
     /// The map value that is locked.
     pub(super) lock: Option<(MapRef, Id)>,
+    /// Buffers that were given other memory, and the last name there was before.
+    pub(super) moved: Vec<(u8, Id)>,
     /// The innermost checkpoint passed.
     pub(super) parent: u32,
     /// Instructions on this path.
@@ -495,7 +658,7 @@ impl State {
     pub(super) fn change(&mut self, wanted: impl Fn(&Value) -> bool, mut does: impl FnMut(&mut Value)) {
         for frame in &mut self.frames {
             let spilled = |slot: &Slot| matches!(slot, Slot::Full(value) if wanted(value));
-            let slots = frame.slots.iter().any(spilled);
+            let slots = frame.held().any(|(_, stored)| spilled(&stored.slot));
             if !slots && !frame.regs.iter().any(&wanted) {
                 continue;
             }
@@ -518,67 +681,50 @@ impl State {
         Id::MAX - frames as Id
     }
 
-    /// Changes every number held anywhere, or in a fact, offsets of pointers aside, for which `wanted` holds; `true`
+    /// Changes every number held anywhere, or in a fact, offsets of pointers aside, that shares a name with `of`; `true`
     /// for those in registers.
-    pub(super) fn change_scalars(
-        &mut self,
-        wanted: impl Fn(&Scalar) -> bool,
-        mut does: impl FnMut(&mut Scalar, bool),
-    ) {
+    pub(super) fn change_linked(&mut self, of: &Scalar, mut does: impl FnMut(&mut Scalar, bool)) {
+        let linked =
+            |number: &Scalar| of.id != 0 && number.id == of.id || of.half != 0 && number.half == of.half;
         for fact in &mut self.facts {
-            for term in fact.terms.iter_mut().filter(|term| wanted(term)) {
+            for term in fact.terms.iter_mut().filter(|term| linked(term)) {
                 let before = term.num;
                 does(term, false);
                 fact.settled &= term.num == before;
             }
         }
+        let names = Names::of(of);
         for frame in &mut self.frames {
-            let in_register = |value: &Value| matches!(value, Value::Scalar(scalar) if wanted(scalar));
-            let spilled = |slot: &Slot| match slot {
-                Slot::Full(value) => in_register(value),
-                Slot::Halves(halves) => {
-                    halves.iter().any(|half| matches!(&half.number, Some((scalar, _)) if wanted(scalar)))
-                }
-                _ => false,
-            };
-            let slots = frame.slots.iter().any(spilled);
+            let in_register = |value: &Value| matches!(value, Value::Scalar(number) if linked(number));
+            let slots = frame.held().any(|(_, stored)| stored.names.may_share(names));
             if !slots && !frame.regs.iter().any(in_register) {
                 continue;
             }
             let frame = Frame::change(frame);
             for value in &mut frame.regs {
-                if let Value::Scalar(scalar) = value
-                    && wanted(scalar)
+                if let Value::Scalar(number) = value
+                    && linked(number)
                 {
-                    does(scalar, true);
+                    does(number, true);
                 }
             }
-            if !slots {
-                continue;
-            }
-            for index in 0..frame.slots.len() {
-                let Some(entry) = frame.entry(index).filter(|entry| spilled(entry.slot)) else { continue };
-                let mut slot = None;
-                if let Some(mut value) = entry.value() {
-                    if let Value::Scalar(scalar) = &mut value {
-                        does(scalar, false);
+            if slots {
+                frame.change_stored(names, |number| {
+                    if linked(number) {
+                        does(number, false);
                     }
-                    slot = Some(Slot::Full(Rc::new(value)));
-                } else if let Some(mut halves) = entry.halves() {
-                    for half in &mut halves {
-                        if let Some((scalar, _)) = &mut half.number
-                            && wanted(scalar)
-                        {
-                            does(scalar, false);
-                        }
-                    }
-                    slot = Some(Slot::Halves(Rc::new(halves)));
-                }
-                if let Some(slot) = slot {
-                    frame.replace(index, slot);
-                }
+                });
             }
         }
+    }
+
+    /// Whether anything holds an address in the frame of a function, R10 of which aside.
+    pub(super) fn has_address_in(&self, depth: usize) -> bool {
+        let inside = |value: &Value| matches!(value, Value::Pointer(Pointer { kind: Kind::Stack(frame), .. }) if usize::from(*frame) == depth);
+        self.frames.iter().any(|frame| {
+            frame.regs[..REGS - 1].iter().any(inside)
+                || frame.held().any(|(_, stored)| matches!(&stored.slot, Slot::Full(value) if inside(value)))
+        })
     }
 
     /// Calls `does` with the node of every number and slot.
@@ -589,7 +735,7 @@ impl State {
         }
         for frame in &self.frames {
             frame.regs.iter().for_each(|value| does(value.node()));
-            for nodes in &frame.nodes {
+            for nodes in bits(frame.held_bits()).map(|index| frame.nodes[index]) {
                 [nodes.read, nodes.parts[0], nodes.parts[1]].into_iter().for_each(&mut does);
             }
         }
@@ -597,14 +743,14 @@ impl State {
 
     /// About how many bytes it takes to remember.
     pub(super) fn size(&self) -> usize {
-        let values = |slot: &Slot| match slot {
+        let values = |stored: &Stored| match stored.slot {
             Slot::Full(_) => size_of::<Value>() + 16,
             Slot::Halves(_) => 2 * size_of::<Half>() + 16,
             _ => 0,
         };
         let frame = |frame: &Rc<Frame>| {
             size_of::<Frame>()
-                + frame.slots.len() * (size_of::<Slot>() + size_of::<SlotNodes>())
+                + frame.slots.len() * (size_of::<Stored>() + size_of::<SlotNodes>())
                 + frame.slots.iter().map(values).sum::<usize>()
         };
         let facts = self.facts.len() * size_of::<Fact>();

@@ -393,7 +393,7 @@ impl Walker<'_> {
                 Ok(Next::On)
             }
             op::CALL_IMM if insn.src == pseudo::CALL_LOCAL => {
-                if let Some(summary) = self.globals.get(&target()).cloned() {
+                if let Some(summary) = self.globals.get(&target()).map(Rc::clone) {
                     self.call_global(state, &summary)?;
                     return Ok(Next::On);
                 }
@@ -560,6 +560,8 @@ impl Walker<'_> {
             self.link(state, register);
             (a, b) = (state.reg(insn.dst), state.reg(register));
         }
+        // Before there are two of it.
+        self.forget_slots(state, state.frames.len() - 1);
         let (mut taken, mut on) = (None, None);
         let itself = match (&a, &b) {
             (Value::Scalar(x), Value::Scalar(y)) if register == Some(insn.dst) || are_same(x, y, low) => {
@@ -694,9 +696,7 @@ impl Walker<'_> {
         }
         let mut possible = true;
         let marks = &mut self.marks;
-        let linked =
-            |scalar: &Scalar| old.id != 0 && scalar.id == old.id || old.half != 0 && scalar.half == old.half;
-        state.change_scalars(linked, |scalar, register| {
+        state.change_linked(old, |scalar, register| {
             let known = if old.id != 0 && scalar.id == old.id {
                 match scalar.delta.wrapping_sub(old.delta) {
                     0 if scalar.num == old.num => Some(num),

@@ -166,6 +166,21 @@ pub fn verify_traced(
     Ok((verified, recorder.finish(marks, memory)))
 }
 
+/// As [`super::verify`], but that global functions with a signature are proved by it and not walked into, whether or not
+/// that would be too much work; `None` if the program has none.
+///
+/// # Errors
+///
+/// Those of [`super::verify`].
+#[doc(hidden)]
+pub fn verify_by_signature(
+    program: &Arc<Program>,
+    entry: Start<'_>,
+    limits: Limits,
+) -> Option<Result<Verified, Box<Rejection>>> {
+    super::globals::verify(program, entry, limits)
+}
+
 /// Something a state says that is not so.
 #[derive(Debug, Clone, Copy)]
 struct Wrong {
@@ -359,26 +374,25 @@ impl Check<'_, '_, '_, '_> {
     fn slot(&mut self, addr: u64, holds: u64, entry: Entry<'_>) -> bool {
         let zeros =
             |zero: u8, bytes: u64| (0..8).all(|at| zero >> at & 1 == 0 || bytes >> (at * 8) & 0xff == 0);
-        if let Some(value) = entry.value() {
-            return self.value(holds, &value);
-        }
-        if let Some(halves) = entry.halves() {
-            let parts = [holds & u64::from(u32::MAX), holds >> 32];
-            return halves.iter().zip(parts).all(|(half, holds)| {
-                let is_number = |(number, len): (Scalar, u8)| {
-                    let mask = u64::from(u32::MAX) >> (32 - 8 * u32::from(len));
-                    self.scalar(holds & mask, &number)
-                };
-                zeros(half.zero, holds) && half.number.is_none_or(is_number)
-            });
-        }
+        let [low, high] = entry.nodes.parts;
         match entry.slot {
+            Slot::Full(value) => self.value(holds, &value.with_node(low)),
+            Slot::Halves(halves) => {
+                let parts = [(low, holds & u64::from(u32::MAX)), (high, holds >> 32)];
+                halves.iter().zip(parts).all(|(half, (node, holds))| {
+                    let is_number = |(number, len): (Scalar, u8)| {
+                        let mask = u64::from(u32::MAX) >> (32 - 8 * u32::from(len));
+                        self.scalar(holds & mask, &Scalar { node, ..number })
+                    };
+                    zeros(half.zero, holds) && half.number.is_none_or(is_number)
+                })
+            }
             Slot::Bytes(zero) => zeros(*zero, holds),
             Slot::Dynptr { upper: false, .. } => self.now.is_dynptr(addr),
             Slot::Dynptr { upper: true, .. } => true,
             // One that came to its end has nothing left.
             Slot::Iter { active, .. } => *active || holds == 0,
-            Slot::Full(_) | Slot::Halves(_) => false,
+            Slot::Dead => true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The walk over all paths: checkpoints, what of them makes another path superfluous, and loops.
 
-use super::compare::{Comparison, Ids, Place, live};
+use super::compare::{Comparison, Differed, Ids, live, live_slots};
 use super::effects::Uses;
 use super::flow::{Flow, is_again};
 use super::globals::{Summary, arguments};
@@ -8,7 +8,7 @@ use super::join::{thresholds, widened};
 use super::marks::Marks;
 use super::reject::{Branch, Rejection, Rule};
 use super::returns::Returned;
-use super::state::{Entered, Frame, Id, Kind, Pointer, Scalar, Slot, State, Value};
+use super::state::{Entered, Frame, Id, Kind, Pointer, REGS, Scalar, Slot, State, Value};
 use super::watch::Watch;
 use super::{Entry as Start, Limits, REGION_NONE};
 use crate::insn::op;
@@ -49,7 +49,7 @@ struct Seen {
     /// About how many bytes it takes.
     size: usize,
     /// Where the state it was compared with last was another, which is likely where the next is.
-    differed: Option<Place>,
+    differed: Option<Differed>,
 }
 
 /// A branch that was taken.
@@ -117,7 +117,9 @@ pub(super) struct Walker<'p> {
     /// The function that is proved by itself, if it is not the program's entry.
     pub(super) function: Option<&'p Function>,
     /// Functions that are not walked into, by their first slots.
-    pub(super) globals: BTreeMap<usize, Summary>,
+    pub(super) globals: BTreeMap<usize, Rc<Summary>>,
+    /// Dynptrs of buffers by name, and the buffers among the arguments.
+    pub(super) buffers: BTreeMap<Id, u8>,
     /// What the program returns, if that is asked for.
     pub(super) returned: Option<Returned>,
     /// Who is shown all of it, if anybody.
@@ -155,6 +157,7 @@ impl<'p> Walker<'p> {
             ids: Ids::default(),
             function: None,
             globals: BTreeMap::new(),
+            buffers: BTreeMap::new(),
             returned: None,
             watch: None,
         }
@@ -163,6 +166,11 @@ impl<'p> Walker<'p> {
     /// A name nobody has yet.
     pub(super) fn fresh(&mut self) -> Id {
         self.next_id += 1;
+        self.next_id
+    }
+
+    /// The last name somebody has.
+    pub(super) fn last(&self) -> Id {
         self.next_id
     }
 
@@ -190,6 +198,7 @@ impl<'p> Walker<'p> {
             references: Vec::new(),
             facts: Vec::new(),
             lock: None,
+            moved: Vec::new(),
             parent: NOWHERE,
             insns: 0,
             since: 0,
@@ -268,12 +277,13 @@ impl<'p> Walker<'p> {
             let unfinished = is_open || oldest_open(points, seen.index) != NOWHERE;
             let comparison = Comparison { marks: &self.marks, flow: &self.flow, all: unfinished };
             ids.clear();
-            if seen.differed.is_some_and(|place| comparison.differs(&seen.state, state, place, &mut ids)) {
+            let differs = |known| comparison.differs(&seen.state, state, known, &mut ids);
+            if seen.differed.as_ref().is_some_and(differs) {
                 continue;
             }
             ids.clear();
             if let Err(place) = comparison.covers(&seen.state, state, &mut ids) {
-                seen.differed = place;
+                seen.differed = place.map(|place| comparison.differed(&seen.state, place));
                 continue;
             }
             // Round and round. The same state with no progress never ends; one that stands for many rounds may.
@@ -378,22 +388,41 @@ impl<'p> Walker<'p> {
         false
     }
 
-    /// Forgets registers that are not read again. They are not compared, so nothing may follow from them either, not
-    /// by way of numbers linked with them.
+    /// Forgets registers and slots that are not read again. They are not compared, so nothing may follow from them
+    /// either, not by way of numbers linked with them.
     fn forget_dead(&self, state: &mut State) {
         for depth in 0..state.frames.len() {
+            let waits = depth + 1 < state.frames.len();
+            if waits && state.frames[depth].is_settled {
+                continue;
+            }
             let live = live(&self.flow, state, depth);
             let dead = |(register, value): (usize, &Value)| {
-                live >> register & 1 == 0 && register < 10 && *value != Value::None
+                live >> register & 1 == 0 && !matches!(value, Value::None)
             };
-            if state.frames[depth].regs.iter().enumerate().any(dead) {
-                for (register, value) in state.frame_mut(depth).regs.iter_mut().enumerate().take(10) {
+            if state.frames[depth].regs[..REGS - 1].iter().enumerate().any(dead) {
+                for (register, value) in state.frame_mut(depth).regs[..REGS - 1].iter_mut().enumerate() {
                     if live >> register & 1 == 0 {
                         *value = Value::None;
                     }
                 }
             }
+            if self.forget_slots(state, depth) && waits {
+                Rc::make_mut(&mut state.frames[depth]).is_settled = true;
+            }
         }
+    }
+
+    /// Forgets slots of a frame that are not read again, unless their address may be held. Whether none is left.
+    pub(super) fn forget_slots(&self, state: &mut State, depth: usize) -> bool {
+        let dead = state.frames[depth].forgettable(live_slots(&self.flow, state, depth));
+        if dead != 0 {
+            if state.has_address_in(depth) {
+                return false;
+            }
+            state.frame_mut(depth).forget(dead);
+        }
+        true
     }
 
     /// Forgets the numbers that differ from round to round and have not mattered so far, so that rounds become alike.
@@ -473,7 +502,7 @@ impl<'p> Walker<'p> {
             for (old, new) in old.regs.iter().zip(&new.regs) {
                 follow(marks, old, new);
             }
-            for (before, entry) in old.entries().zip(new.entries()) {
+            for (before, entry) in old.held_in_both(new) {
                 let ([low, high], parts) = (before.nodes.parts, entry.nodes.parts);
                 marks.follow(before.nodes.read, entry.nodes.read);
                 match (before.slot, entry.slot) {
@@ -493,7 +522,7 @@ impl<'p> Walker<'p> {
                 }
             }
             // What the old state never touched has no node there: it may have been read, as zeros.
-            for entry in new.entries().skip(old.touched()) {
+            for entry in new.held_beyond(old) {
                 marks.mark(entry.nodes.read);
                 if matches!(entry.value(), Some(Value::Scalar(_))) {
                     marks.mark(entry.nodes.parts[0]);

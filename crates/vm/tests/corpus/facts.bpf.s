@@ -268,8 +268,9 @@ exit
 *(u32 *)(r10 -4) = 0
 r2 = *(u64 *)(r10 -8)
 r1 = map[data][0] ll
-r1 += r2                         ; error: unbounded
-r0 = *(u8 *)(r1 +31)
+r1 += r2
+r0 = *(u8 *)(r1 -256)
+r0 = *(u8 *)(r1 +31)             ; error: invalid access to map_value, size=32 off=287 len=1
 exit
 
 == division_by_zero_is_zero

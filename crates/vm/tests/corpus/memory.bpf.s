@@ -738,3 +738,54 @@ r6 += r3
 r0 = *(u8 *)(r6 +0)
 out: r0 = 0
 exit
+
+== bytes_of_constants_stored_one_by_one memory 64
+*(u32 *)(r10 -8) = 0
+*(u8 *)(r10 -8) = 5
+*(u8 *)(r10 -7) = 0
+*(u16 *)(r10 -6) = 0
+*(u8 *)(r10 -6) = 1
+*(u8 *)(r10 -6) = 0
+r2 = *(u32 *)(r10 -8)
+*(u32 *)(r10 -12) = 0x01010101
+*(u8 *)(r10 -11) = 0
+*(u16 *)(r10 -10) = 0
+r3 = *(u32 *)(r10 -12)
+r2 += r3
+r2 -= 6
+r1 += r2
+r0 = *(u64 *)(r1 +56)
+r1 += 1
+r0 = *(u64 *)(r1 +56)            ; error: invalid access to mem
+exit
+
+== byte_stored_over_another_is_not_known_by_both memory 64
+r6 = r1
+*(u32 *)(r10 -8) = 0
+call bpf_get_prandom_u32
+*(u8 *)(r10 -7) = 1
+if r0 == 0 goto a
+*(u8 *)(r10 -7) = 2
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+a: r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+if r0 == 1 goto b
+r3 = 0
+b: r2 = *(u32 *)(r10 -8)
+r2 >>= 8
+r2 += r6
+r0 = *(u64 *)(r2 +55)            ; error: invalid access to mem
+exit

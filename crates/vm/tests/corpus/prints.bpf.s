@@ -346,3 +346,51 @@ r5 = 8
 call bpf_snprintf                ; error: R4 has a word (off -8) that is an address, and the format prints it as a number
 r0 = 0
 exit
+
+== text_that_ends_on_one_path_only
+r1 = *(u64 *)(r1 +0)
+r7 = *(u32 *)(r1 +0)
+r8 = *(u32 *)(r1 +4)
+r6 = 0x4141414141414141 ll
+if r7 == 0 goto a
+r6 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+a: *(u64 *)(r10 -16) = r6
+*(u64 *)(r10 -8) = r10
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+if r8 == 0 goto b
+r2 = 1
+b: *(u32 *)(r10 -20) = 0x7325
+r1 = r10
+r1 += -20
+r2 = 4
+r3 = r10
+r3 += -16
+call bpf_trace_printk            ; error: is a text that may go on to the address
+r0 = 0
+exit
+
+== text_that_ends_in_a_constant
+*(u64 *)(r10 -16) = 0x414141
+*(u64 *)(r10 -8) = r10
+*(u32 *)(r10 -20) = 0x7325
+r1 = r10
+r1 += -20
+r2 = 4
+r3 = r10
+r3 += -16
+call bpf_trace_printk
+r0 = 0
+exit

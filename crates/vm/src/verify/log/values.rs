@@ -324,6 +324,8 @@ impl fmt::Display for Shown<'_, (usize, Entry<'_>)> {
                 }
                 Ok(())
             }
+            // Nothing is known, and nobody asks.
+            Slot::Dead => Ok(()),
             // Said with the lower half.
             Slot::Dynptr { upper: true, .. } => Ok(()),
             Slot::Dynptr { state: DynptrState { kind, id, reference }, .. } => {
