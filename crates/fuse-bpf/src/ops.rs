@@ -221,7 +221,7 @@ filters! {
     /// FUSE_LSEEK.
     LSEEK = "lseek", 46, in Some(fuse_lseek_in::DESC), [], out [out("out", fuse_lseek_out::DESC)],
         series ["offset", "whence"] ["out.offset"] silent;
-    /// FUSE_COPY_FILE_RANGE.
+    /// FUSE_COPY_FILE_RANGE and FUSE_COPY_FILE_RANGE_64.
     COPY_FILE_RANGE = "copy_file_range", 47, in Some(fuse_copy_file_range_in::DESC), [],
         out [out("out", fuse_write_out::DESC)],
         series ["off_in", "off_out", "len", "flags"] [] silent;
@@ -405,7 +405,7 @@ pub static OPS: &[Op] = &[
     op!(50 "SYNCFS" syncfs handle in Some(fuse_syncfs_in::DESC), [], None; out [], None; None),
     op!(51 "TMPFILE" tmpfile caller in Some(fuse_create_in::DESC), ["name"], None; out [fuse_entry_out::DESC, fuse_open_out::DESC], None; Some(&CREATE_OPEN)),
     op!(52 "STATX" statx handle in Some(fuse_statx_in::DESC), [], None; out [fuse_statx_out::DESC], None; None),
-    plain(53, "COPY_FILE_RANGE_64", Some(fuse_copy_file_range_in::DESC), Serve::Refused(Errno::ENOSYS, "the kernel falls back to COPY_FILE_RANGE, which filters know")),
+    op!(53 "COPY_FILE_RANGE_64" copy_file_range_64 caller in Some(fuse_copy_file_range_in::DESC), [], None; out [fuse_copy_file_range_out::DESC], None; Some(&COPY_FILE_RANGE)),
 ];
 
 /// Highest opcode of [`OPS`].

@@ -35,6 +35,7 @@ static ABSENT: &[(&str, Absent)] = &[
     ("REMOVEXATTR", Absent::Fails(Errno::EOPNOTSUPP)),
     ("FALLOCATE", Absent::Fails(Errno::EOPNOTSUPP)),
     ("COPY_FILE_RANGE", Absent::Fails(Errno::EOPNOTSUPP)),
+    ("COPY_FILE_RANGE_64", Absent::Fails(Errno::EOPNOTSUPP)),
     ("TMPFILE", Absent::Fails(Errno::EOPNOTSUPP)),
     ("GETLK", Absent::Fails(Errno::ENOLCK)),
     ("SETLK", Absent::Fails(Errno::ENOLCK)),

@@ -18,6 +18,7 @@ use crate::transport::Request;
 
 /// Opcode of READDIR.
 pub(super) const READDIR: u32 = 28;
+const COPY_FILE_RANGE: u32 = 47;
 const RELEASE: u32 = 18;
 const RELEASEDIR: u32 = 29;
 
@@ -141,6 +142,8 @@ impl Link {
             || call.node.filter_nodeid() == 0;
         let (opcode, name) = match (call.op.opcode, call.op.name) {
             (_, "READDIRPLUS") if plain => (READDIR, "READDIR"),
+            // Older, and the same but for the count, which is in the half that is left.
+            (_, "COPY_FILE_RANGE_64") => (COPY_FILE_RANGE, "COPY_FILE_RANGE"),
             same => same,
         };
         match self.request(call, opcode) {

@@ -181,30 +181,44 @@ operation!(
 operation!(
     /// FUSE_COPY_FILE_RANGE.
     copy_file_range,
-    |server, call| {
-        let (sent, seen): (fuse_copy_file_range_in, fuse_copy_file_range_in) = (call.sent(), call.input());
-        if Handles::has(sent.fh_out) {
-            return Err(Errno::EXDEV);
-        }
-        let to = server.backing.file(sent.fh_out)?;
-        // Copied below, data would get past those who filter it when it is read or written: the kernel then reads and
-        // writes it.
-        let written = server.chain_of(to.node());
-        if !server.is_v4() && (call.chain.asks(Some(&ops::READ_ITER)) || written.asks(Some(&ops::WRITE_ITER))) {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let len = seen.len.min(u64::from(u32::MAX));
-        let copied =
-            server.backing.copy_file_range(call.file()?, seen.off_in, &to, seen.off_out, len, seen.flags)?;
-        call.set_out(0, &fuse_write_out { size: u32::try_from(copied).unwrap_or(u32::MAX), padding: 0 });
-        Ok(())
-    },
+    |server, call| copy(server, call),
     |_, call| {
         let out: fuse_write_out = call.out(0);
         call.reply(&out);
         Ok(())
     }
 );
+
+operation!(
+    /// FUSE_COPY_FILE_RANGE_64: the same with a longer count in the answer. It cannot be refused: a kernel that hears so twice at once
+    /// takes it that neither exists, and then copies by reading and writing.
+    copy_file_range_64,
+    |server, call| copy(server, call),
+    |_, call| {
+        let out: fuse_write_out = call.out(0);
+        call.reply(&fuse_copy_file_range_out { bytes_copied: out.size.into() });
+        Ok(())
+    }
+);
+
+fn copy(server: &Server, call: &mut Call<'_>) -> Result<(), Errno> {
+    let (sent, seen): (fuse_copy_file_range_in, fuse_copy_file_range_in) = (call.sent(), call.input());
+    if Handles::has(sent.fh_out) {
+        return Err(Errno::EXDEV);
+    }
+    let to = server.backing.file(sent.fh_out)?;
+    // Copied below, data would get past those who filter it when it is read or written: the kernel then reads and
+    // writes it.
+    let written = server.chain_of(to.node());
+    if !server.is_v4() && (call.chain.asks(Some(&ops::READ_ITER)) || written.asks(Some(&ops::WRITE_ITER))) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let len = seen.len.min(u64::from(u32::MAX));
+    let copied =
+        server.backing.copy_file_range(call.file()?, seen.off_in, &to, seen.off_out, len, seen.flags)?;
+    call.set_out(0, &fuse_write_out { size: u32::try_from(copied).unwrap_or(u32::MAX), padding: 0 });
+    Ok(())
+}
 
 operation!(
     /// FUSE_SYNCFS.

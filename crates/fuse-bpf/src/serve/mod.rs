@@ -16,8 +16,8 @@ mod xattr;
 pub use attr::{access, getattr, readlink, setattr, statfs, statx};
 pub use dir::{fsyncdir, opendir, readdir, readdirplus, releasedir};
 pub use file::{
-    copy_file_range, create, fallocate, flush, fsync, ioctl, lseek, open, read, release, syncfs, tmpfile,
-    write,
+    copy_file_range, copy_file_range_64, create, fallocate, flush, fsync, ioctl, lseek, open, read, release,
+    syncfs, tmpfile, write,
 };
 pub use lock::{getlk, setlk, setlkw};
 pub use names::{link, lookup, mkdir, mknod, rename, rename2, rmdir, symlink, unlink};
