@@ -32,20 +32,17 @@ fn noise(len: usize) -> Vec<u8> {
 /// What `--mask` makes of a text: stars behind the first `=` of each line, and everywhere from 32 KiB on.
 fn masked(text: &[u8]) -> Vec<u8> {
     let mut secret = false;
-    let mask = |(at, byte): (usize, &u8)| {
-        let shown = match *byte {
-            _ if at >= 32 << 10 => b'*',
-            b'\n' => {
-                secret = false;
-                b'\n'
-            }
-            _ if secret => b'*',
-            byte => {
-                secret = byte == b'=';
-                byte
-            }
-        };
-        shown
+    let mask = |(at, byte): (usize, &u8)| match *byte {
+        _ if at >= 32 << 10 => b'*',
+        b'\n' => {
+            secret = false;
+            b'\n'
+        }
+        _ if secret => b'*',
+        byte => {
+            secret = byte == b'=';
+            byte
+        }
     };
     text.iter().enumerate().map(mask).collect()
 }
