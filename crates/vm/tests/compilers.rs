@@ -175,7 +175,7 @@ fn large_switches_go_where_they_should() {
 }
 
 /// The kfuncs of filters, which are not this crate's.
-static FUSE: [Callable; 6] = [
+static FUSE: [Callable; 8] = [
     kfunc(
         "bpf_fuse_get_ro_dynptr",
         "void %s(const struct fuse_buffer *buffer, struct bpf_dynptr *dynptr__uninit)",
@@ -194,6 +194,8 @@ static FUSE: [Callable; 6] = [
         "int %s(struct fuse_buffer *buffer, uint64_t flags, struct bpf_dynptr *dynptr__uninit)",
     ),
     kfunc("bpf_fuse_buffer_resize", "int %s(struct fuse_buffer *buffer, uint32_t size)"),
+    kfunc("bpf_fuse_set_error_out", "int %s(int error)"),
+    kfunc("bpf_fuse_read_file", "int %s(void *dst, uint32_t dst__sz, uint64_t offset)"),
 ];
 
 #[test]

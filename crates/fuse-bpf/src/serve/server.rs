@@ -136,7 +136,7 @@ impl Server {
 
     /// The program sets of what a call made: those its name was promised.
     pub(super) fn sets_of_made(&self, call: &Call<'_>) -> Option<Vec<FilterSet>> {
-        let made = matches!(call.op.name, "CREATE" | "MKNOD" | "MKDIR" | "SYMLINK") && call.is_filtered();
+        let made = matches!(call.op.name, "CREATE" | "MKNOD" | "MKDIR" | "SYMLINK");
         let name = made.then(|| call.string(0).ok()).flatten()?;
         self.promised.take(call.node.nodeid(), name.to_bytes())
     }

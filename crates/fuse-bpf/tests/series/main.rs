@@ -39,6 +39,13 @@ macro_rules! cases {
     };
 }
 
+/// Hands names that start with `d_` to the daemon.
+fn user_set() -> fuse_bpf::filter::FilterSet {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf/tests/to_daemon.bpf.o");
+    let object = fuse_bpf::filter::FilterObject::load_file(&path, fuse_bpf::worker_slots()).unwrap();
+    object.set(None).unwrap()
+}
+
 /// A directory record.
 fn record(ino: u64, off: u64, name: &str) -> Vec<u8> {
     let header = fuse_dirent { ino, off, namelen: name.len() as u32, r#type: 8 };
@@ -579,6 +586,134 @@ cases! {
         assert_eq!(fs::read_to_string(fixture.mnt("file2")).unwrap(), "2");
         assert_eq!(errno(fs::File::open(fixture.mnt("file3"))), libc::ENOENT);
         assert_eq!(fixture.daemon.heard(LOOKUP | POSTFILTER).len(), 3);
+    }
+
+    /// 13.6 mkdir_and_remove_bpf, create_and_remove_bpf: what a lookup attached to a name that did not exist is given to
+    /// what is made there.
+    fn blocks_on_a_missing_name_are_kept_for_what_is_made() {
+        let fixture = Fixture::over_source(Some(set("passthrough")), Mock::new(|_| bytes("")));
+        fs::create_dir(fixture.mnt("made")).unwrap();
+        drop(fs::File::create_new(fixture.mnt("made/inner")).unwrap());
+        drop(fs::File::create_new(fixture.mnt("file")).unwrap());
+        let asked: Vec<String> = fixture
+            .daemon
+            .heard(LOOKUP | POSTFILTER)
+            .iter()
+            .map(|heard| String::from_utf8_lossy(heard.body.split(|byte| *byte == 0).next().unwrap()).into_owned())
+            .collect();
+        assert!(asked.contains(&"made".to_owned()) && asked.contains(&"file".to_owned()), "{asked:?}");
+        // The new directory has no set, so nothing in it is asked about.
+        assert!(!asked.contains(&"inner".to_owned()), "{asked:?}");
+    }
+
+    /// 13.6 concurrent_create_excl: of twenty that make the same name, one does.
+    fn concurrent_create() {
+        let daemon = Mock::new(|heard| match heard.opcode {
+            o if o == LOOKUP | PREFILTER => bytes(heard.body.clone()),
+            _ => Err(Errno::ENOENT),
+        });
+        let fixture = Fixture::over_source(Some(set("trace_ops")), daemon);
+        for round in 0..20 {
+            let path = fixture.mnt(&format!("f{round}"));
+            let racers: Vec<_> = (0..20)
+                .map(|_| {
+                    let path = path.clone();
+                    std::thread::spawn(move || fs::File::create_new(path).map(drop).map_err(|error| error.raw_os_error()))
+                })
+                .collect();
+            let results: Vec<_> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+            assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(Some(libc::EEXIST)))), "{results:?}");
+        }
+    }
+
+    /// 13.6 copy_file_range_test: from and to the daemon's files and those below, all four ways. The series falls back to
+    /// reading and writing where one side is not below; so does the kernel here.
+    fn copies_between_the_daemon_and_below() {
+        let stored = Arc::new(std::sync::Mutex::new(b"from the daemon".to_vec()));
+        let content = Arc::clone(&stored);
+        let daemon = Mock::new(move |heard| {
+            let mut content = content.lock().unwrap();
+            let attr = |nodeid, size: usize| fuse_attr_out {
+                attr: fuse_bpf::abi::fuse_attr { size: size as u64, ..entry_of(nodeid, libc::S_IFREG | 0o644).attr },
+                ..Default::default()
+            };
+            match heard.opcode {
+                LOOKUP if heard.body.starts_with(b"d_") => {
+                    let nodeid = if heard.body == b"d_1\0" { 11 } else { 12 };
+                    with(&fuse_entry_out { attr: attr(nodeid, content.len()).attr, ..entry_of(nodeid, libc::S_IFREG | 0o644) })
+                }
+                OPEN => with(&fuse_open_out { fh: 1, open_flags: 1, padding: 0 }),
+                READ => {
+                    let read: fuse_read_in = at(&heard.body, 0);
+                    let from = (read.offset as usize).min(content.len());
+                    let to = (from + read.size as usize).min(content.len());
+                    bytes(&content[from..to])
+                }
+                16 => {
+                    let write: fuse_bpf::abi::fuse_write_in = at(&heard.body, 0);
+                    *content = heard.body[40..].to_vec();
+                    with(&fuse_bpf::abi::fuse_write_out { size: write.size, padding: 0 })
+                }
+                GETATTR | 4 => with(&attr(heard.nodeid, content.len())),
+                FLUSH | 18 => bytes(""),
+                _ => Err(Errno::ENOSYS),
+            }
+        });
+        let fixture = Fixture::over_source(Some(user_set()), daemon);
+        for name in ["below1", "below2"] {
+            fs::write(fixture.src(name), "from below").unwrap();
+        }
+        let copy = |from: &str, to: &str| {
+            let from = fs::File::open(fixture.mnt(from)).unwrap();
+            let to = fs::File::options().write(true).open(fixture.mnt(to)).unwrap();
+            rustix::fs::copy_file_range(&from, None, &to, None, 100).unwrap()
+        };
+        assert_eq!(copy("below1", "below2"), 10);
+        assert_eq!(copy("d_1", "d_2"), 15);
+        assert_eq!(copy("d_1", "below1"), 15);
+        assert_eq!(fs::read_to_string(fixture.src("below1")).unwrap(), "from the daemon");
+        assert_eq!(copy("below2", "d_1"), 10);
+        assert_eq!(*stored.lock().unwrap(), b"from below");
+    }
+
+    /// 13.6 inotify_test: what happens through the mount is told to those who watch it there.
+    fn inotify() {
+        use rustix::fs::inotify;
+        let fixture = Fixture::over_source(Some(set("test_hidden")), Mock::empty());
+        fs::write(fixture.src("file"), "x").unwrap();
+        let watcher = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watcher, fixture.mnt(""), inotify::WatchFlags::CREATE | inotify::WatchFlags::MODIFY).unwrap();
+        fs::write(fixture.mnt("file"), "new").unwrap();
+        drop(fs::File::create_new(fixture.mnt("other")).unwrap());
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&watcher, &mut buffer);
+        let mut seen = Vec::new();
+        while let Ok(event) = reader.next() {
+            seen.push((event.events(), event.file_name().map(|name| name.to_string_lossy().into_owned())));
+        }
+        let saw = |event, name: &str| seen.iter().any(|(events, file)| events.contains(event) && file.as_deref() == Some(name));
+        assert!(saw(inotify::ReadFlags::MODIFY, "file") && saw(inotify::ReadFlags::CREATE, "other"), "{seen:?}");
+    }
+
+    /// 13.6 follow_mounts: what is mounted below is seen.
+    fn mounts_below_are_followed() {
+        let fixture = Fixture::over_source(Some(set("test_hidden")), Mock::empty());
+        fs::create_dir(fixture.src("below")).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        if let Err(error) = rustix::mount::mount("none", fixture.src("below"), "tmpfs", flags, None) {
+            println!("skipped: no tmpfs can be mounted here: {error}");
+            return;
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            fs::write(fixture.mnt("below/file"), "there").unwrap();
+            assert_eq!(fs::read_to_string(fixture.src("below/file")).unwrap(), "there");
+            assert_eq!(errno(fs::metadata(fixture.mnt("below/hide"))), libc::ENOENT);
+            let (root, below) = (fs::metadata(fixture.mnt("")).unwrap(), fs::metadata(fixture.mnt("below")).unwrap());
+            assert_ne!(root.ino(), below.ino());
+        }));
+        rustix::mount::unmount(fixture.src("below"), rustix::mount::UnmountFlags::DETACH).unwrap();
+        result.unwrap();
     }
 
     /// What the daemon tells the kernel unasked comes through, and so does the kernel's answer.
