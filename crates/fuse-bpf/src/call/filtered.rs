@@ -40,7 +40,6 @@ impl Filtered<'_, '_> {
 
 impl Stages for Filtered<'_, '_> {
     fn ask(&mut self, index: usize, stage: Stage, default: bool) -> Result<Option<u32>, Errno> {
-        self.call.error_out = None;
         let Some(set) = self.chain.sets().get(index) else { return Ok(None) };
         let placed = if default {
             set.default_filter(self.call.op, stage)
@@ -128,6 +127,8 @@ impl Stages for Filtered<'_, '_> {
         let told = self.call.compat == Compat::None
             || self.call.op.filter.is_none_or(|filter| filter.series.tells_errors);
         let error = result.map_or_else(|error| error.raw().wrapping_neg() as u32, |()| 0);
+        // What a set said of the result counts for that set, and not at all if it failed the operation.
+        self.call.error_out = None;
         self.call.set_meta(|meta| meta.error_in = if told { error } else { 0 });
     }
 }

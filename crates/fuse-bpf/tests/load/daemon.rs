@@ -19,7 +19,7 @@ const FIRST: u64 = 1000;
 
 /// What the file `u-N` holds; there are only the even ones.
 pub(crate) fn text_of(number: u64) -> Option<String> {
-    (number % 2 == 0 && number < 100).then(|| format!("the daemon's file {number}"))
+    (number.is_multiple_of(2) && number < 100).then(|| format!("the daemon's file {number}"))
 }
 
 /// What a read gets that is handed over.

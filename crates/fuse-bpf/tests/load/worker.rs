@@ -168,7 +168,7 @@ impl Worker {
             Worker::allocate,
             Worker::copy,
         ];
-        let more: [fn(&mut Worker); 3] = [Worker::chmod, Worker::read_link, Worker::close];
+        let more: [fn(&mut Worker); 4] = [Worker::chmod, Worker::read_link, Worker::close, Worker::clear];
         for operation in operations.iter().chain(&more) {
             operation(self);
         }
@@ -482,24 +482,42 @@ impl Worker {
     }
 
     fn remove(&mut self, what: &'static str, flags: AtFlags) {
-        let any = |worker: &mut Worker| {
-            let (dir, path) = worker.dir();
-            let name = worker.name(dir);
-            (dir, path, name)
-        };
         let empty = if what == "rmdir" && self.chance(2) { self.empty_dir() } else { None };
-        let (dir, path, name) = empty.unwrap_or_else(|| any(self));
-        let got = did(rustix::fs::unlinkat(CWD, path.join(&name), flags));
+        let (dir, path, name) = match empty {
+            Some(empty) => empty,
+            None => {
+                let (dir, path) = self.dir();
+                let name = self.name(dir);
+                (dir, path, name)
+            }
+        };
+        self.remove_name(what, flags, (dir, &path, &name));
+    }
+
+    /// Empties a directory now and then, so that the tree does not only fill.
+    fn clear(&mut self) {
+        if !self.chance(16) {
+            return;
+        }
+        let (dir, path) = self.dir();
+        let names: Vec<String> = self.tree.names(dir).keys().cloned().collect();
+        for name in names {
+            self.remove_name("unlink", AtFlags::empty(), (dir, &path, &name));
+        }
+    }
+
+    fn remove_name(&mut self, what: &'static str, flags: AtFlags, (dir, path, name): (Id, &Path, &str)) {
+        let got = did(rustix::fs::unlinkat(CWD, path.join(name), flags));
         let wants_dir = !flags.is_empty();
-        let wanted = self.existing(dir, &name).and_then(|id| match (wants_dir, self.tree.is_dir(id)) {
+        let wanted = self.existing(dir, name).and_then(|id| match (wants_dir, self.tree.is_dir(id)) {
             (true, false) => Err(libc::ENOTDIR),
             (false, true) => Err(libc::EISDIR),
             _ => {
                 let opcode = if wants_dir { op::RMDIR } else { op::UNLINK };
-                planned(by_name(self.seed, opcode, &name), || self.tree.remove(dir, &name))
+                planned(by_name(self.seed, opcode, name), || self.tree.remove(dir, name))
             }
         });
-        self.same(what, &(&path, &name), got, wanted);
+        self.same(what, &(path, name), got, wanted);
     }
 
     /// A name that is no symbolic link's.

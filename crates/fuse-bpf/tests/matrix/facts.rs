@@ -263,4 +263,58 @@ facts! {
         }
         world.strike(scene);
     }
+
+    /// Beyond the series (B28): a postfilter may let an operation succeed that failed, where there is nothing to be given.
+    fn a_postfilter_may_let_an_operation_succeed(world) {
+        let scene = world.scene(0, false);
+        let succeeds = Rule { result: 1, ..says(Verdict::Continue) };
+        world.upper.rule(MKDIR, 0, says(Verdict::Postfilter));
+        world.upper.rule(MKDIR, AFTER, succeeds);
+        world.lower.rule(MKDIR, 0, says(Verdict::Fails(errors::BACKING)));
+        // There is no directory to be told of.
+        assert_eq!(mkdirat(&scene.dir, "new", MODE), Err(Os::IO));
+        const UNLINK: u32 = 10;
+        world.upper.rule(UNLINK, 0, says(Verdict::Postfilter));
+        world.upper.rule(UNLINK, AFTER, succeeds);
+        world.lower.rule(UNLINK, 0, says(Verdict::Fails(errors::BACKING)));
+        assert_eq!(rustix::fs::unlinkat(&scene.dir, "g", AtFlags::empty()), Ok(()));
+        assert!(world.state(&scene).contains_key("g"));
+        world.strike(scene);
+    }
+
+    /// What a postfilter says of the result counts when it leaves the rest to `default_filter`, too, and not when it then fails.
+    fn what_a_postfilter_says_of_the_result_is_kept(world) {
+        let scene = world.scene(0, false);
+        let make = |name: &str| mkdirat(&scene.dir, name, MODE);
+        world.upper.rule(MKDIR, 0, says(Verdict::Postfilter));
+        world.upper.rule(MKDIR, AFTER, Rule { result: errors::OUT as u32, ..says(Verdict::CallDefault) });
+        assert_eq!(make("one"), Err(Os::from_raw_os_error(errors::OUT)));
+        world.upper.rule(MKDIR, AFTER, Rule { result: errors::OUT as u32, ..says(Verdict::Fails(errors::POST)) });
+        assert_eq!(make("two"), Err(Os::from_raw_os_error(errors::POST)));
+        world.strike(scene);
+    }
+
+    /// What an inner set said of the result before it failed is not taken for an outer one's, whose daemon has nothing to say.
+    fn a_refusal_is_not_undone_by_what_was_said_before_it(world) {
+        const UNLINK: u32 = 10;
+        let (outer, inner) = (object(), object());
+        let (outside, inside) = (Programs::of(&outer), Programs::of(&inner));
+        let dir = tempfile::tempdir().unwrap();
+        let (src, mnt) = (dir.path().join("src"), dir.path().join("mnt"));
+        for path in [&src, &mnt] {
+            fs::create_dir(path).unwrap();
+        }
+        fs::write(src.join("f"), "").unwrap();
+        let set = |object: &fuse_bpf::filter::FilterObject| object.set(Some("matrix")).unwrap();
+        let builder = fuse_bpf::Builder::new(&src).filter(set(&outer)).filter(set(&inner));
+        world.oracle.answer(UNLINK | POSTFILTER, |_| Ok(fuse_bpf::daemon::Answer::default()));
+        let mount = builder.daemon(world.oracle.clone()).mount(&mnt).unwrap();
+        outside.rule(UNLINK, 0, says(Verdict::UserPostfilter));
+        inside.rule(UNLINK, 0, says(Verdict::Postfilter));
+        inside.rule(UNLINK, AFTER, Rule { result: 1, ..says(Verdict::Fails(libc::EPERM)) });
+        let removed = rustix::fs::unlink(mnt.join("f"));
+        mount.stop();
+        assert_eq!(removed, Err(Os::PERM));
+        assert_eq!(world.oracle.heard().iter().filter(|heard| heard.opcode == UNLINK | POSTFILTER).count(), 1);
+    }
 }
