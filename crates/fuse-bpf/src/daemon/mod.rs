@@ -3,7 +3,7 @@
 //!
 //! [`Daemon`] is what a daemon is to the mount; [`Peer`] is an ordinary one at the other end of a socket pair, [`Command`] starts
 //! it. [`Link`] is the mount's end: it translates between the kernel's numbers and the daemon's, asks it as a filter
-//! ([`filter`]), and does in its place what the kernel would do for a file system without some operation ([`absent`]).
+//! (`filter`), and does in its place what the kernel would do for a file system without some operation (`absent`).
 //!
 //! A daemon costs those operations an error that it does not answer in time, or with nonsense; never the mount.
 
@@ -20,7 +20,7 @@ pub use command::{Command, CommandError};
 pub use handles::{DaemonFile, Handles};
 pub use link::Link;
 pub use notify::Notifier;
-pub use peer::{Peer, PeerError};
+pub use peer::{Peer, PeerError, pair};
 
 use std::os::fd::OwnedFd;
 

@@ -77,7 +77,7 @@ pub enum PeerError {
 /// # Errors
 ///
 /// [`PeerError::Socket`].
-pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), PeerError> {
+pub fn pair() -> Result<(OwnedFd, OwnedFd), PeerError> {
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (ours, theirs) = pair.map_err(PeerError::Socket)?;
     for end in [&ours, &theirs] {

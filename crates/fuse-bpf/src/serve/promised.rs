@@ -24,7 +24,7 @@ pub(super) struct Promised {
 #[derive(Debug, Default)]
 struct Names {
     sets: HashMap<Place, Vec<FilterSet>>,
-    /// Oldest first; some are gone.
+    /// The same names, oldest first.
     order: VecDeque<Place>,
 }
 
@@ -38,7 +38,7 @@ impl Promised {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (dir, name.into());
         let Some(sets) = sets else {
-            names.sets.remove(&place);
+            names.remove(&place);
             return;
         };
         if names.sets.insert(place.clone(), sets.clone()).is_none() {
@@ -57,7 +57,15 @@ impl Promised {
             return None;
         }
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.sets.remove(&(dir, name.into()))
+        names.remove(&(dir, name.into()))
+    }
+}
+
+impl Names {
+    fn remove(&mut self, place: &Place) -> Option<Vec<FilterSet>> {
+        let sets = self.sets.remove(place)?;
+        self.order.retain(|other| other != place);
+        Some(sets)
     }
 }
 
@@ -75,6 +83,13 @@ mod tests {
         promised.note(1, b"b", Some(&Vec::new()));
         promised.note(1, b"b", None);
         assert!(promised.take(1, b"b").is_none());
+        // One that is promised and taken again and again does not push others out.
+        promised.note(0, b"kept", Some(&Vec::new()));
+        for _ in 0..2 * MOST {
+            promised.note(1, b"a", Some(&Vec::new()));
+            promised.take(1, b"a");
+        }
+        assert!(promised.take(0, b"kept").is_some());
         for i in 0..=MOST as u64 + 2 {
             promised.note(i, b"c", Some(&Vec::new()));
         }
