@@ -68,7 +68,9 @@ pub(crate) struct MountCommand {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
     /// Hold filters to what v4 of the FUSE-BPF series lets them change and see
-    #[arg(long, value_name = "VERSION")]
+    ///
+    /// They see no data then, so not with --mask or --redact.
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["mask", "redact"])]
     compat: Option<CompatChoice>,
     /// Whether filters are compiled to machine code
     #[arg(long, value_name = "WHEN", default_value = "auto")]

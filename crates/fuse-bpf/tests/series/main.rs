@@ -19,6 +19,7 @@ use fuse_bpf::abi::{
     dirent_size, entry, fuse_attr_out, fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in,
     fuse_read_out,
 };
+use fuse_bpf::call::Compat;
 use fuse_bpf::filter::Registry;
 use mock::*;
 
@@ -714,6 +715,35 @@ cases! {
         }));
         rustix::mount::unmount(fixture.src("below"), rustix::mount::UnmountFlags::DETACH).unwrap();
         result.unwrap();
+    }
+
+    /// What filters change counts, and with `compat=v4` only where it does in v4.
+    fn compat() {
+        let load = || {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf/tests/compat.bpf.o");
+            fuse_bpf::filter::FilterObject::load_file(&path, fuse_bpf::worker_slots()).unwrap().set(None).unwrap()
+        };
+        for v4 in [false, true] {
+            let compat = if v4 { Compat::V4 } else { Compat::None };
+            let fixture = Fixture::compatible(load(), compat);
+            fs::create_dir(fixture.mnt("dir")).unwrap();
+            let mode = |name: &str| fs::metadata(fixture.src(name)).unwrap().mode() & 0o777;
+            assert_eq!(mode("dir"), 0o700, "in both");
+            std::os::unix::fs::symlink("target", fixture.mnt("link")).unwrap();
+            let target = fs::read_link(fixture.src("link")).unwrap();
+            assert_eq!(target.to_str(), Some(if v4 { "target" } else { "other" }));
+            fs::write(fixture.src("file"), "0123456789").unwrap();
+            let text = fs::read_to_string(fixture.mnt("file")).unwrap();
+            assert!(if v4 { text == "0123456789" } else { text.starts_with("X3456789") }, "{text}");
+            fs::set_permissions(fixture.mnt("file"), fs::Permissions::from_mode(0o666)).unwrap();
+            assert_eq!(mode("file"), 0o660, "in both");
+            std::os::unix::fs::chown(fixture.mnt("file"), Some(1234), None).unwrap();
+            assert_eq!(fs::metadata(fixture.src("file")).unwrap().uid(), if v4 { 1234 } else { 0 });
+            assert_eq!(fs::metadata(fixture.mnt("file")).unwrap().nlink(), 7, "in both");
+            // Not told of the error, the program fails with its own; told, it undoes it.
+            let removed = rustix::fs::removexattr(fixture.mnt("file"), "user.none");
+            assert_eq!(removed, if v4 { Err(rustix::io::Errno::PERM) } else { Ok(()) });
+        }
     }
 
     /// What the daemon tells the kernel unasked comes through, and so does the kernel's answer.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fuse_bpf::abi::{Wire, entry, fuse_attr, fuse_entry_out};
+use fuse_bpf::call::Compat;
 use fuse_bpf::daemon::{Answer, Daemon, Notifier};
 use fuse_bpf::filter::{FilterObject, FilterSet, Registry};
 use fuse_bpf::transport::Request;
@@ -155,15 +156,26 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// `src` below, seen through a set.
     pub(crate) fn over_source(set: Option<FilterSet>, daemon: Mock) -> Fixture {
-        Fixture::new(true, set, Registry::default(), daemon)
+        Fixture::new(true, set, Registry::default(), daemon, Compat::None)
+    }
+
+    /// `src` below, seen through a set that is held to a version of the series, or not.
+    pub(crate) fn compatible(set: FilterSet, compat: Compat) -> Fixture {
+        Fixture::new(true, Some(set), Registry::default(), Mock::empty(), compat)
     }
 
     /// Nothing below.
     pub(crate) fn alone(registry: Registry, daemon: Mock) -> Fixture {
-        Fixture::new(false, None, registry, daemon)
+        Fixture::new(false, None, registry, daemon, Compat::None)
     }
 
-    fn new(source: bool, set: Option<FilterSet>, registry: Registry, daemon: Mock) -> Fixture {
+    fn new(
+        source: bool,
+        set: Option<FilterSet>,
+        registry: Registry,
+        daemon: Mock,
+        compat: Compat,
+    ) -> Fixture {
         let dir = tempfile::Builder::new().prefix("fb-series-").tempdir().unwrap();
         let (src, mnt) = (dir.path().join("src"), dir.path().join("mnt"));
         std::fs::create_dir(&src).unwrap();
@@ -172,7 +184,7 @@ impl Fixture {
         if let Some(set) = set {
             builder = builder.filter(set);
         }
-        let mount = builder.registry(registry).daemon(daemon.clone()).mount(&mnt).unwrap();
+        let mount = builder.registry(registry).compat(compat).daemon(daemon.clone()).mount(&mnt).unwrap();
         Fixture { mount: Some(mount), daemon, dir, from: Mutex::new(0) }
     }
 
