@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use fuse_bpf::Builder;
 use fuse_bpf::filter::{FilterObject, FilterSet, LoadOptions, Registry};
 use fuse_bpf::shipped::{self, Pattern, Redaction};
 
@@ -54,11 +55,30 @@ pub(crate) struct Wanted<'a> {
     pub(crate) readonly: bool,
 }
 
+/// A set of the chain.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// One of --filter.
+    Filter(FilterSet),
+    /// One that is built in: it is around everything, whoever does it.
+    Policy(FilterSet),
+}
+
+impl Link {
+    /// Adds it to a mount.
+    pub(crate) fn add_to(self, builder: Builder) -> Builder {
+        match self {
+            Link::Filter(set) => builder.filter(set),
+            Link::Policy(set) => builder.policy(set),
+        }
+    }
+}
+
 /// What was loaded.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// The chain, outermost first.
-    pub(crate) sets: Vec<FilterSet>,
+    pub(crate) links: Vec<Link>,
     /// Every set of the objects given with --filter, by name.
     pub(crate) registry: Registry,
 }
@@ -68,10 +88,10 @@ impl Wanted<'_> {
     /// names from the directory whatever a filter made of them, what is masked and redacted no filter sees, readonly has the last
     /// word on changes.
     pub(crate) fn load(&self, options: LoadOptions) -> anyhow::Result<Loaded> {
-        let mut sets = Vec::new();
+        let mut links = Vec::new();
         let mut registry = Registry::default();
         if self.audit {
-            sets.push(shipped::audit(options)?);
+            links.push(Link::Policy(shipped::audit(options)?));
         }
         // Sets of one file share its maps, so a file is loaded once.
         let mut objects: HashMap<&PathBuf, FilterObject> = HashMap::new();
@@ -82,20 +102,20 @@ impl Wanted<'_> {
                 objects.insert(&spec.object, object);
             }
             if let Some(object) = objects.get(&spec.object) {
-                sets.push(object.set(spec.set.as_deref())?);
+                links.push(Link::Filter(object.set(spec.set.as_deref())?));
             }
         }
         if !self.hide.is_empty() {
-            sets.push(shipped::hide(self.hide, options)?);
+            links.push(Link::Policy(shipped::hide(self.hide, options)?));
         }
         if !self.mask.is_empty() {
-            sets.push(shipped::mask(self.mask, options)?);
+            links.push(Link::Policy(shipped::mask(self.mask, options)?));
         }
-        sets.extend(shipped::redact(self.redact, options)?);
+        links.extend(shipped::redact(self.redact, options)?.into_iter().map(Link::Policy));
         if self.readonly {
-            sets.push(shipped::readonly(options)?);
+            links.push(Link::Policy(shipped::readonly(options)?));
         }
-        Ok(Loaded { sets, registry })
+        Ok(Loaded { links, registry })
     }
 }
 

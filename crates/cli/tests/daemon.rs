@@ -258,6 +258,46 @@ fn a_daemon_that_hangs_costs_its_operations_an_error_after_the_time_stated() {
 }
 
 #[test]
+fn what_is_built_in_is_around_the_daemon_too() {
+    let Some(mount) = Passthrough::new(&["--hide", "*secret", "--mask", "*.env"]) else { return };
+    fs::create_dir(mount.other.join("d_dir")).unwrap();
+    for (name, text) in
+        [("d_secret", "s"), ("d_dir/a_secret", "s"), ("d_dir/x.env", "A=12\n"), ("d_dir/plain", "A=12\n")]
+    {
+        fs::write(mount.other.join(name), text).unwrap();
+    }
+    let errno = |result: std::io::Result<Vec<u8>>| result.unwrap_err().raw_os_error();
+    assert_eq!(errno(fs::read(mount.mnt("d_secret"))), Some(libc::ENOENT));
+    assert_eq!(errno(fs::read(mount.mnt("d_dir/a_secret"))), Some(libc::ENOENT));
+    let mut names: Vec<_> = fs::read_dir(mount.mnt("d_dir"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["plain", "x.env"]);
+    assert_eq!(fs::write(mount.mnt("d_dir/b_secret"), "x").unwrap_err().raw_os_error(), Some(libc::EACCES));
+    // Where a line begins is read from the file below; there is none, so nothing is shown.
+    assert_eq!(fs::read_to_string(mount.mnt("d_dir/x.env")).unwrap(), "*****");
+    assert_eq!(fs::read_to_string(mount.mnt("d_dir/plain")).unwrap(), "A=12\n");
+    let cp = Command::new("cp").args([mount.mnt("d_dir/x.env"), mount.mnt("d_dir/copy")]).output().unwrap();
+    assert!(cp.status.success(), "{cp:?}");
+    assert_eq!(fs::read_to_string(mount.other.join("d_dir/copy")).unwrap(), "*****");
+    assert!(mount.scratch.umount().status.success());
+
+    let Some(mount) = Passthrough::new(&["--readonly"]) else { return };
+    fs::create_dir(mount.other.join("d_dir")).unwrap();
+    fs::write(mount.other.join("d_dir/file"), "text").unwrap();
+    assert_eq!(fs::read_to_string(mount.mnt("d_dir/file")).unwrap(), "text");
+    fs::write(mount.mnt("d_dir/file"), "new").unwrap_err();
+    fs::write(mount.mnt("d_dir/other"), "new").unwrap_err();
+    fs::create_dir(mount.mnt("d_new")).unwrap_err();
+    fs::remove_file(mount.mnt("d_dir/file")).unwrap_err();
+    assert_eq!(fs::read_to_string(mount.other.join("d_dir/file")).unwrap(), "text");
+    assert_eq!(fs::read_dir(mount.other.join("d_dir")).unwrap().count(), 1);
+    assert!(mount.scratch.umount().status.success());
+}
+
+#[test]
 fn without_a_source_everything_is_the_daemons() {
     if !fuse() {
         return;

@@ -73,6 +73,7 @@ pub struct Builder {
     /// `None` when nothing is below and everything is the daemon's.
     source: Option<PathBuf>,
     filters: Vec<FilterSet>,
+    policies: Vec<FilterSet>,
     registry: Registry,
     daemon: Option<(Box<dyn Daemon>, u32)>,
     compat: Compat,
@@ -107,6 +108,7 @@ impl Builder {
         Builder {
             source: None,
             filters: Vec::new(),
+            policies: Vec::new(),
             registry: Registry::default(),
             daemon: None,
             compat: Compat::None,
@@ -116,10 +118,17 @@ impl Builder {
         }
     }
 
-    /// Adds a program set inside the ones added before.
+    /// Adds a program set inside the ones added before. As in the series it is around operations on the directory below,
+    /// and those it hands to the daemon; not around what the daemon does on inodes of its own.
     pub fn filter(mut self, set: FilterSet) -> Builder {
         self.filters.push(set);
         self
+    }
+
+    /// Adds a program set as [`Builder::filter`] does, that is around everything, whoever does it.
+    pub fn policy(mut self, set: FilterSet) -> Builder {
+        self.policies.push(set.clone());
+        self.filter(set)
     }
 
     /// The program sets that entry blocks find by name, beside those of the object of the set that names one.
@@ -206,6 +215,7 @@ impl Builder {
         });
         let config = ServerConfig {
             filters: self.filters,
+            policies: self.policies,
             timeout: self.timeout,
             max_reply: init.max_write as usize,
             slots: self.workers,

@@ -138,9 +138,9 @@ impl MountCommand {
             .compat(self.compat.map_or(Compat::None, Into::into))
             .workers(workers)
             .options(options::resolve(&self.options));
-        let chain::Loaded { sets, registry } = chain.load(LoadOptions::new(workers).jit(self.jit.into()))?;
-        for set in sets {
-            builder = builder.filter(set);
+        let chain::Loaded { links, registry } = chain.load(LoadOptions::new(workers).jit(self.jit.into()))?;
+        for link in links {
+            builder = link.add_to(builder);
         }
         builder = builder.registry(registry);
         // Taken before mounting, so that no signal leaves a mount behind.

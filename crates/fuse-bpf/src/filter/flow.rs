@@ -2,8 +2,8 @@
 //!
 //! Sets nest like stacked mounts: the first is outermost, so its prefilter runs first and its
 //! postfilter last, and it sees in `error_in` what the inner ones made of the result. A set that hands
-//! the operation to the daemon stands for everything further in: outer sets have their say on what the
-//! daemon answers. What decides is [`decide`], a pure function.
+//! the operation to the daemon says who does it, not who is asked: every set has its say before it, and on
+//! what the daemon answers. What decides is [`decide`], a pure function.
 
 use crate::abi::verdict;
 use crate::errno::Errno;
@@ -85,23 +85,25 @@ enum After {
 /// into an error or one error into another, never an error into success (facts F1, F2).
 pub fn run(sets: usize, call: &mut impl Stages) -> Result<(), Errno> {
     let mut after = [After::Nobody; MAX_SETS];
-    let mut inner = None;
+    let (mut refused, mut user) = (None, false);
     for set in 0..sets.min(MAX_SETS) {
         match before(call, set) {
             Step::Fail(error) => {
-                inner = Some(Err(error));
+                refused = Some(error);
                 break;
             }
-            Step::User => {
-                inner = Some(call.daemon(after.iter().any(|asked| *asked != After::Nobody)));
-                break;
-            }
+            Step::User => user = true,
             Step::Postfilter => after[set] = After::Postfilter,
             Step::UserPostfilter => after[set] = After::Daemon,
             Step::Continue | Step::Default | Step::UserPrefilter => {}
         }
     }
-    let mut result = inner.unwrap_or_else(|| call.backing());
+    let judged = after.iter().any(|asked| *asked != After::Nobody);
+    let mut result = match refused {
+        Some(error) => Err(error),
+        None if user => call.daemon(judged),
+        None => call.backing(),
+    };
     call.set_result(result);
     for (set, asked) in after.iter().enumerate().rev().filter(|(_, asked)| **asked != After::Nobody) {
         result = behind(call, set, *asked, result);
@@ -286,14 +288,22 @@ mod tests {
     }
 
     #[test]
-    fn the_daemon_stands_for_what_is_further_in_and_outer_sets_judge_its_answer() {
+    fn the_daemon_does_the_operation_and_every_set_judges_it() {
         let mut s = Script {
             pre: vec![post(), Some(verdict::USER), post()],
             post: vec![Some(ENOENT), Some(0), Some(0)],
             ..Default::default()
         };
         assert_eq!(run(3, &mut s), Err(Errno::ENOENT));
-        assert_eq!(s.log, ["Pre0", "Pre1", "judged daemon", "Post0"]);
+        assert_eq!(s.log, ["Pre0", "Pre1", "Pre2", "judged daemon", "Post2", "Post0"]);
+        // What one further in refuses the daemon does not hear of.
+        s = Script {
+            pre: vec![Some(verdict::USER), Some(ENOENT)],
+            post: vec![None; 2],
+            ..Default::default()
+        };
+        assert_eq!(run(2, &mut s), Err(Errno::ENOENT));
+        assert_eq!(s.log, ["Pre0", "Pre1"]);
         s = Script { pre: vec![Some(verdict::USER)], user: Some(Errno::EIO), ..Default::default() };
         assert_eq!(run(1, &mut s), Err(Errno::EIO));
         assert_eq!(s.log, ["Pre0", "daemon"]);

@@ -297,6 +297,11 @@ impl FilterSet {
         Some(FilterSet { object: Arc::clone(&self.object), index })
     }
 
+    /// Whether both are sets of one loaded object, and share its maps.
+    pub fn is_beside(&self, other: &FilterSet) -> bool {
+        Arc::ptr_eq(&self.object, &other.object)
+    }
+
     /// Its registration name.
     pub fn name(&self) -> &str {
         &self.get().name

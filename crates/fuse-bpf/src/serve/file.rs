@@ -207,12 +207,7 @@ fn copy(server: &Server, call: &mut Call<'_>) -> Result<(), Errno> {
         return Err(Errno::EXDEV);
     }
     let to = server.backing.file(sent.fh_out)?;
-    // Copied below, data would get past those who filter it when it is read or written: the kernel then reads and
-    // writes it.
-    let written = server.chain_of(to.node());
-    if !server.is_v4() && (call.chain.asks(Some(&ops::READ_ITER)) || written.asks(Some(&ops::WRITE_ITER))) {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    server.may_copy(call, to.node())?;
     let len = seen.len.min(u64::from(u32::MAX));
     let copied =
         server.backing.copy_file_range(call.file()?, seen.off_in, &to, seen.off_out, len, seen.flags)?;

@@ -110,11 +110,12 @@ pub(super) fn reply_entry(server: &Server, call: &mut Call<'_>, filter_nodeid: u
     if call.entry_removed {
         return Err(Errno::ENOENT);
     }
-    let entry = call.entry.as_ref().ok_or(Errno::EIO)?;
-    let wanted = match call.node.is_lent() {
+    let adopted = call.node.is_lent() && call.entry.as_ref().is_some_and(|entry| !entry.node.is_lent());
+    let wanted = match adopted {
         true => server.sets_of_adopted(call)?,
         false => call.entry_chain.take().or_else(|| server.sets_of_made(call)),
     };
+    let entry = call.entry.as_ref().ok_or(Errno::EIO)?;
     let chain = server.attach(&call.chain, wanted, &entry.node)?;
     if filter_nodeid != 0 && !entry.node.is_lent() {
         entry.node.set_filter_nodeid(filter_nodeid);

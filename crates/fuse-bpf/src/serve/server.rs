@@ -38,6 +38,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct ServerConfig {
     /// The program sets of the root, outermost first; children inherit them.
     pub filters: Vec<FilterSet>,
+    /// Those of them that are around what the daemon does by itself, too.
+    pub policies: Vec<FilterSet>,
     /// How long the kernel may keep names and attributes that no filter has a say on. Zero: every path walk
     /// asks again, and a change made beside the mount is seen at once.
     pub timeout: Duration,
@@ -58,8 +60,8 @@ pub struct ServerConfig {
 pub struct Server {
     pub(super) backing: Arc<Backing>,
     chain: Arc<Chain>,
-    /// Of inodes with nothing below: filters are around operations on the backing directory.
-    unfiltered: Arc<Chain>,
+    /// Of inodes with nothing below: the other filters are around operations on the backing directory.
+    policies: Arc<Chain>,
     registry: Registry,
     slots: Arc<Slots>,
     compat: Compat,
@@ -89,11 +91,13 @@ impl Server {
     /// When there are too many filters for a chain.
     pub fn new(backing: Arc<Backing>, config: ServerConfig) -> Result<Server, FilterError> {
         let chain = Arc::new(Chain::new(config.filters)?);
-        backing.root().set_attachment(Arc::clone(&chain));
+        let policies = Arc::new(Chain::new(config.policies)?);
+        let root = backing.root();
+        root.set_attachment(Arc::clone(if root.is_lent() { &policies } else { &chain }));
         Ok(Server {
             backing,
             chain,
-            unfiltered: Arc::default(),
+            policies,
             registry: config.registry,
             slots: Arc::new(Slots::new(config.slots)),
             compat: config.compat,
@@ -149,26 +153,36 @@ impl Server {
         }
     }
 
-    /// The program sets of what the daemon put into a directory of its own: those of the mount, and inside of them the one it
-    /// names.
-    pub(super) fn sets_of_adopted(&self, call: &Call<'_>) -> Result<Option<Vec<FilterSet>>, Errno> {
-        let mut sets = self.chain.sets().to_vec();
+    /// The program sets of what the daemon put into a directory of its own: those of the mount, policies as they were left
+    /// by what a lookup said, and inside of them the one the daemon names.
+    pub(super) fn sets_of_adopted(&self, call: &mut Call<'_>) -> Result<Option<Vec<FilterSet>>, Errno> {
+        let policies = call.entry_chain.take().unwrap_or_else(|| call.chain.sets().to_vec());
+        let is_policy = |set: &FilterSet| self.policies.sets().contains(set);
+        let mut sets: Vec<FilterSet> = self.chain.sets().to_vec();
+        if policies.len() == self.policies.sets().len() {
+            let mut policies = policies.into_iter();
+            sets.iter_mut().filter(|set| is_policy(set)).zip(&mut policies).for_each(|(set, new)| *set = new);
+        } else {
+            sets.retain(|set| !is_policy(set));
+            sets.extend(policies);
+        }
         if let Action::Set(name) = &call.entry_sets {
             sets.push(self.registry.get(name).ok_or(Errno::EINVAL)?);
         }
         Ok(Some(sets))
     }
 
-    /// Whether filters are held to what the series lets them.
-    pub(super) fn is_v4(&self) -> bool {
-        self.compat == Compat::V4
+    /// Whether data may be copied without being read and written: where somebody filters that, the copy would get past
+    /// them. Refused, the kernel reads and writes.
+    pub(super) fn may_copy(&self, call: &Call<'_>, to: &Node) -> Result<(), Errno> {
+        let read = call.chain.asks(Some(&ops::READ_ITER));
+        let written = || self.chain_of(to).asks(Some(&ops::WRITE_ITER));
+        if self.compat == Compat::None && (read || written()) { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
     }
 
     pub(super) fn chain_of(&self, node: &Node) -> Arc<Chain> {
-        if node.is_lent() {
-            return Arc::clone(&self.unfiltered);
-        }
-        node.attachment::<Chain>().unwrap_or_else(|| Arc::clone(&self.chain))
+        let default = if node.is_lent() { &self.policies } else { &self.chain };
+        node.attachment::<Chain>().unwrap_or_else(|| Arc::clone(default))
     }
 
     /// Gives a node its program sets: those of its directory unless a lookup postfilter said otherwise.
@@ -180,7 +194,7 @@ impl Server {
         node: &Node,
     ) -> Result<Arc<Chain>, Errno> {
         if node.is_lent() {
-            return Ok(Arc::clone(&self.unfiltered));
+            return self.attach_policies(parent, wanted, node);
         }
         let wanted = match wanted {
             Some(sets) => Some(Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?)),
@@ -197,6 +211,33 @@ impl Server {
             (Some(has), _) => Ok(has),
             (None, wanted) => {
                 let chain = wanted.unwrap_or_else(|| Arc::clone(parent));
+                node.set_attachment(Arc::clone(&chain));
+                Ok(chain)
+            }
+        }
+    }
+
+    /// As [`Server::attach`], for an inode of the daemon's: of the sets only policies count.
+    fn attach_policies(
+        &self,
+        parent: &Arc<Chain>,
+        wanted: Option<Vec<FilterSet>>,
+        node: &Node,
+    ) -> Result<Arc<Chain>, Errno> {
+        if let (Some(has), None) = (node.attachment::<Chain>(), &wanted) {
+            return Ok(has);
+        }
+        let is_policy = |set: &&FilterSet| self.policies.sets().iter().any(|policy| policy.is_beside(set));
+        let sets: Vec<FilterSet> =
+            wanted.as_deref().unwrap_or(parent.sets()).iter().filter(is_policy).cloned().collect();
+        match node.attachment::<Chain>() {
+            Some(has) if has.sets() == sets => Ok(has),
+            Some(has) if !has.sets().is_empty() => Err(Errno::EINVAL),
+            _ => {
+                let chain = match sets == self.policies.sets() {
+                    true => Arc::clone(&self.policies),
+                    false => Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?),
+                };
                 node.set_attachment(Arc::clone(&chain));
                 Ok(chain)
             }
@@ -487,6 +528,9 @@ impl Proper<'_> {
 impl<'r> Executor<'r> for Proper<'_> {
     fn backing(&mut self, call: &mut Call<'r>) -> Result<(), Errno> {
         if Proper::is_daemons(call) {
+            if call.op.name.starts_with("COPY_FILE_RANGE") {
+                self.server.may_copy(call, call.other()?)?;
+            }
             return self.daemon(call, call.is_filtered());
         }
         let server = self.server;
