@@ -86,15 +86,15 @@ enum After {
 pub fn run(sets: usize, call: &mut impl Stages) -> Result<(), Errno> {
     let mut after = [After::Nobody; MAX_SETS];
     let (mut refused, mut user) = (None, false);
-    for set in 0..sets.min(MAX_SETS) {
+    for (set, after) in after.iter_mut().enumerate().take(sets) {
         match before(call, set) {
             Step::Fail(error) => {
                 refused = Some(error);
                 break;
             }
             Step::User => user = true,
-            Step::Postfilter => after[set] = After::Postfilter,
-            Step::UserPostfilter => after[set] = After::Daemon,
+            Step::Postfilter => *after = After::Postfilter,
+            Step::UserPostfilter => *after = After::Daemon,
             Step::Continue | Step::Default | Step::UserPrefilter => {}
         }
     }
