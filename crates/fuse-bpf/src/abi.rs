@@ -208,9 +208,41 @@ pub fn read<T: Wire>(bytes: &[u8]) -> Option<T> {
     T::read_from_prefix(bytes).ok().map(|(value, _)| value)
 }
 
+/// The 32-bit number at an offset; 0 where there are no such bytes.
+pub fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
+}
+
 /// Length of a directory record with a name of `namelen` bytes: header, name, padded to 8.
 pub const fn dirent_size(namelen: usize) -> usize {
     (size_of::<fuse_dirent>() + namelen + 7) & !7
+}
+
+/// Opcodes of the protocol that code other than the table of operations has to name.
+pub mod opcode {
+    #![allow(missing_docs, reason = "names of linux/fuse.h")]
+    macro_rules! opcodes {
+        ($($name:ident = $number:literal),* $(,)?) => {
+            $(pub const $name: u32 = $number;)*
+            #[cfg(test)]
+            pub(crate) const ALL: &[(&str, u32)] = &[$((stringify!($name), $number)),*];
+        };
+    }
+    opcodes!(
+        FORGET = 2,
+        GETATTR = 3,
+        SETATTR = 4,
+        MKNOD = 8,
+        OPEN = 14,
+        RELEASE = 18,
+        INIT = 26,
+        READDIR = 28,
+        RELEASEDIR = 29,
+        SETLKW = 33,
+        INTERRUPT = 36,
+        DESTROY = 38,
+        COPY_FILE_RANGE = 47,
+    );
 }
 
 /// `fuse_entry_out` blocks of the series: attachments to a looked-up entry.
@@ -332,6 +364,13 @@ mod tests {
             (fuse_read_out::DESC, 16),
         ] {
             assert_eq!(desc.size, size, "{}", desc.name);
+        }
+    }
+
+    #[test]
+    fn opcodes_are_those_of_the_table() {
+        for (name, number) in opcode::ALL {
+            assert_eq!(crate::ops::by_opcode(*number).unwrap().name, *name);
         }
     }
 

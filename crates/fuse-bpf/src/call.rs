@@ -351,11 +351,7 @@ impl<'r> Call<'r> {
 
     /// The first 32 bits of the request's struct are often its flags.
     fn word(&self, offset: usize) -> u32 {
-        self.request
-            .input
-            .get(offset..offset + 4)
-            .and_then(|b| b.try_into().ok())
-            .map_or(0, u32::from_ne_bytes)
+        crate::abi::word(self.request.input, offset)
     }
 
     fn prepare_arguments(&mut self, nodeid: u64, opcode: u32) {

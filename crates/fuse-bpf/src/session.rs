@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use zerocopy::IntoBytes;
 
+use crate::abi::opcode::INIT;
 use crate::abi::{self, KERNEL_MINOR, KERNEL_VERSION, fuse_init_in, fuse_init_out};
 use crate::errno::Errno;
 use crate::ops;
@@ -18,8 +19,6 @@ use crate::transport::{
     mount, negotiate,
 };
 
-/// Opcode of INIT.
-const INIT: u32 = 26;
 /// How long a clean stop may take before the connection is cut.
 const PATIENCE: Duration = Duration::from_secs(5);
 

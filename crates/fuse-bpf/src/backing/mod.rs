@@ -24,6 +24,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use creds::{ActAs, Caller};
 pub use file::{DirRecord, File};
 pub use lock::LockWait;
+pub(crate) use node::decode_device;
 pub use node::{Lender, Node};
 
 use crate::abi::{ROOT_ID, fuse_attr, fuse_entry_out};

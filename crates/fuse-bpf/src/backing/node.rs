@@ -580,7 +580,7 @@ pub(super) fn encode_device(major: u32, minor: u32) -> u32 {
 }
 
 /// Major and minor of a 32-bit device number.
-pub(super) fn decode_device(device: u32) -> (u32, u32) {
+pub(crate) fn decode_device(device: u32) -> (u32, u32) {
     ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00))
 }
 

@@ -6,6 +6,7 @@ use zerocopy::IntoBytes;
 
 use super::{Answer, DaemonFile, Link};
 use crate::abi::*;
+use crate::backing::decode_device;
 use crate::call::{Call, Opened};
 use crate::errno::Errno;
 
@@ -77,18 +78,15 @@ fn opened(_: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
 
 /// A file is made, then opened.
 fn created(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
-    const MKNOD: u32 = 8;
-    const OPEN: u32 = 14;
     let sent: fuse_create_in = call.sent();
     let make = fuse_mknod_in { mode: sent.mode, rdev: 0, umask: sent.umask, padding: 0 };
     let name = call.string(0)?;
-    let header =
-        fuse_in_header { opcode: MKNOD, nodeid: call.node.filter_nodeid(), total_extlen: 0, ..call.header };
-    let made = link.serve(header, &[make.as_bytes(), name.to_bytes_with_nul()].concat())?;
+    let parent = call.node.filter_nodeid();
+    let made =
+        link.ask_for(call, opcode::MKNOD, parent, &[make.as_bytes(), name.to_bytes_with_nul()].concat())?;
     let entry: fuse_entry_out = read(&made.body).ok_or(Errno::EIO)?;
     let open = fuse_open_in { flags: sent.flags & !libc::O_EXCL.cast_unsigned(), open_flags: 0 };
-    let header = fuse_in_header { opcode: OPEN, nodeid: entry.nodeid, total_extlen: 0, ..call.header };
-    let open = match link.serve(header, open.as_bytes()) {
+    let open = match link.ask_for(call, opcode::OPEN, entry.nodeid, open.as_bytes()) {
         Ok(answer) => read::<fuse_open_out>(&answer.body).ok_or(Errno::EIO)?,
         Err(Errno::ENOSYS) => fuse_open_out::default(),
         Err(error) => {
@@ -108,15 +106,13 @@ fn created(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
 
 /// Records without entries: the kernel looks names up when it needs them.
 fn read_without_entries(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
-    let answer = link.request(call, super::link::READDIR)?;
+    let answer = link.request(call, opcode::READDIR)?;
     link.fill(call, "READDIR", answer)
 }
 
 fn attributes(link: &Link, call: &Call<'_>) -> Result<fuse_attr_out, Errno> {
-    const GETATTR: u32 = 3;
-    let header =
-        fuse_in_header { opcode: GETATTR, nodeid: call.node.filter_nodeid(), total_extlen: 0, ..call.header };
-    let answer = link.serve(header, fuse_getattr_in::default().as_bytes())?;
+    let nodeid = call.node.filter_nodeid();
+    let answer = link.ask_for(call, opcode::GETATTR, nodeid, fuse_getattr_in::default().as_bytes())?;
     read(&answer.body).ok_or(Errno::EIO)
 }
 
@@ -135,13 +131,13 @@ fn seek(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
 }
 
 /// Files are always ready.
-pub(super) fn ready(_: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
+fn ready(_: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
     call.reply(&fuse_poll_out { revents: ALWAYS_READY, padding: 0 });
     Ok(())
 }
 
 /// `POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM`.
-pub(crate) const ALWAYS_READY: u32 = 0x145;
+const ALWAYS_READY: u32 = 0x145;
 
 /// What GETATTR tells of what STATX asks.
 fn statx(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
@@ -149,6 +145,7 @@ fn statx(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
     let out = attributes(link, call)?;
     let attr = out.attr;
     let time = |sec: u64, nsec: u32| fuse_sx_time { tv_sec: sec.cast_signed(), tv_nsec: nsec, __reserved: 0 };
+    let (rdev_major, rdev_minor) = decode_device(attr.rdev);
     let stat = fuse_statx {
         mask: BASIC_STATS,
         blksize: attr.blksize,
@@ -162,8 +159,8 @@ fn statx(link: &Link, call: &mut Call<'_>) -> Result<(), Errno> {
         atime: time(attr.atime, attr.atimensec),
         ctime: time(attr.ctime, attr.ctimensec),
         mtime: time(attr.mtime, attr.mtimensec),
-        rdev_major: (attr.rdev >> 8) & 0xfff,
-        rdev_minor: (attr.rdev & 0xff) | ((attr.rdev >> 12) & 0xf_ff00),
+        rdev_major,
+        rdev_minor,
         ..Default::default()
     };
     let (attr_valid, attr_valid_nsec) = (out.attr_valid, out.attr_valid_nsec);

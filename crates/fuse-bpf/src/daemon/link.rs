@@ -16,12 +16,6 @@ use crate::ops::READDIR_PAGE;
 use crate::session::Kernel;
 use crate::transport::Request;
 
-/// Opcode of READDIR.
-pub(super) const READDIR: u32 = 28;
-const COPY_FILE_RANGE: u32 = 47;
-const RELEASE: u32 = 18;
-const RELEASEDIR: u32 = 29;
-
 /// The mount's end of a daemon.
 #[derive(Debug)]
 pub struct Link {
@@ -104,12 +98,35 @@ impl Link {
         if !file.is_opened() {
             return;
         }
-        let opcode = if call.op.name == "OPENDIR" { RELEASEDIR } else { RELEASE };
         let node = call.entry.as_ref().map_or(&call.node, |entry| &entry.node);
-        let header = fuse_in_header { opcode, nodeid: node.filter_nodeid(), total_extlen: 0, ..call.header };
-        let release = fuse_release_in { fh: file.fh(), ..Default::default() };
-        // Its answer changes nothing.
-        let _ = self.serve(header, release.as_bytes());
+        self.release(call, node, file.fh());
+    }
+
+    /// Tells the daemon that a file it opened for a call is used by nobody. Its answer changes nothing.
+    fn release(&self, call: &Call<'_>, node: &Node, fh: u64) {
+        let opcode = if call.op.name == "OPENDIR" { opcode::RELEASEDIR } else { opcode::RELEASE };
+        let release = fuse_release_in { fh, ..Default::default() };
+        let _ = self.ask_for(call, opcode, node.filter_nodeid(), release.as_bytes());
+    }
+
+    /// Asks the daemon for another operation on behalf of a call.
+    pub(super) fn ask_for(
+        &self,
+        call: &Call<'_>,
+        opcode: u32,
+        nodeid: u64,
+        body: &[u8],
+    ) -> Result<Answer, Errno> {
+        self.serve(on_behalf(call, opcode, nodeid), body)
+    }
+
+    /// Does what the kernel would do for a file system without the operation of a call.
+    ///
+    /// # Errors
+    ///
+    /// What the operation fails with.
+    pub(crate) fn instead(&self, call: &mut Call<'_>) -> Result<(), Errno> {
+        absent::instead(self, call)
     }
 
     /// Notes that an inode goes by a number of the daemon's.
@@ -141,21 +158,20 @@ impl Link {
             || judged
             || call.node.filter_nodeid() == 0;
         let (opcode, name) = match (call.op.opcode, call.op.name) {
-            (_, "READDIRPLUS") if plain => (READDIR, "READDIR"),
+            (_, "READDIRPLUS") if plain => (opcode::READDIR, "READDIR"),
             // Older, and the same but for the count, which is in the half that is left.
-            (_, "COPY_FILE_RANGE_64") => (COPY_FILE_RANGE, "COPY_FILE_RANGE"),
+            (_, "COPY_FILE_RANGE_64") => (opcode::COPY_FILE_RANGE, "COPY_FILE_RANGE"),
             same => same,
         };
         match self.request(call, opcode) {
-            Err(Errno::ENOSYS) => absent::instead(self, call),
+            Err(Errno::ENOSYS) => self.instead(call),
             answer => self.fill(call, name, answer?),
         }
     }
 
     /// Sends the request of a call as operation `opcode`.
     pub(super) fn request(&self, call: &Call<'_>, opcode: u32) -> Result<Answer, Errno> {
-        let header =
-            fuse_in_header { opcode, nodeid: call.node.filter_nodeid(), total_extlen: 0, ..call.header };
+        let header = on_behalf(call, opcode, call.node.filter_nodeid());
         let strings = call.request.strings.get(..call.op.strings.len()).unwrap_or_default();
         let payload = call.request.payload;
         let mut message = Message { header, input: call.sent_on().to_vec(), strings, payload };
@@ -216,13 +232,9 @@ impl Link {
         let fh = read::<fuse_open_out>(&answer.body).ok_or(Errno::EIO)?.fh;
         let set = fuse_setattr_in { valid: flags::fattr::SIZE | flags::fattr::FH, fh, ..Default::default() };
         let nodeid = call.node.filter_nodeid();
-        let header = fuse_in_header { opcode: 4, nodeid, total_extlen: 0, ..call.header };
-        self.serve(header, set.as_bytes()).map(drop).inspect_err(|_| {
-            let header = fuse_in_header { opcode: RELEASE, ..header };
-            let release = fuse_release_in { fh, ..Default::default() };
-            // The open fails as the truncation did, whatever the daemon says of this.
-            let _ = self.serve(header, release.as_bytes());
-        })
+        let done = self.ask_for(call, opcode::SETATTR, nodeid, set.as_bytes()).map(drop);
+        // The open fails as the truncation did.
+        done.inspect_err(|_| self.release(call, &call.node, fh))
     }
 
     /// Puts what the daemon answered to operation `name` where the operation's own results go: to filters where there are
@@ -440,6 +452,11 @@ impl Link {
     }
 }
 
+/// The header of a request to the daemon on behalf of a call.
+fn on_behalf(call: &Call<'_>, opcode: u32, nodeid: u64) -> fuse_in_header {
+    fuse_in_header { opcode, nodeid, total_extlen: 0, ..call.header }
+}
+
 /// The first record of a page, and its length with its name and padding. `None` when the page ends in it.
 fn record(bytes: &[u8]) -> Option<(fuse_dirent, usize)> {
     let record: fuse_dirent = read(bytes)?;
@@ -467,10 +484,6 @@ fn kill_bit(op: &str) -> Option<(usize, u32)> {
         "SETATTR" => Some((0, flags::fattr::KILL_SUIDGID)),
         _ => None,
     }
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
 }
 
 fn set_word(bytes: &mut [u8], at: usize, value: u32) {

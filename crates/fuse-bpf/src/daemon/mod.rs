@@ -15,7 +15,6 @@ mod link;
 mod notify;
 mod peer;
 
-pub(crate) use absent::ALWAYS_READY;
 pub use command::{Command, CommandError};
 pub use handles::{DaemonFile, Handles};
 pub use link::Link;

@@ -3,17 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::abi::ROOT_ID;
+use zerocopy::IntoBytes as _;
+
+use super::Daemon;
+use crate::abi::{ROOT_ID, fuse_forget_in, fuse_in_header, opcode};
 use crate::backing::{Lender, Node};
 use crate::session::Kernel;
 use crate::transport::Request;
-
-use super::Daemon;
-use crate::abi::{fuse_forget_in, fuse_in_header};
-use zerocopy::IntoBytes as _;
-
-/// Opcode of FORGET.
-const FORGET: u32 = 2;
 
 /// Inodes that go by the daemon's numbers: where the kernel's are found when the daemon speaks of them.
 #[derive(Debug)]
@@ -55,7 +51,7 @@ impl Lender for Known {
             ids.remove(&nodeid);
         }
         drop(ids);
-        let header = fuse_in_header { opcode: FORGET, nodeid, ..Default::default() };
+        let header = fuse_in_header { opcode: opcode::FORGET, nodeid, ..Default::default() };
         self.daemon.tell(&Request { header, body: fuse_forget_in { nlookup }.as_bytes() });
     }
 }

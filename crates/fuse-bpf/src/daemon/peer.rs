@@ -22,6 +22,7 @@ use zerocopy::IntoBytes;
 
 use super::notify::Notifier;
 use super::{Answer, Capabilities, Daemon, MAX_WRITE};
+use crate::abi::opcode::{DESTROY, FORGET, INIT, INTERRUPT, RELEASE, RELEASEDIR, SETLKW};
 use crate::abi::{
     self, KERNEL_MINOR, KERNEL_VERSION, fuse_entry_out, fuse_forget_in, fuse_in_header, fuse_init_in,
     fuse_init_out, fuse_interrupt_in, fuse_open_out, fuse_out_header, fuse_release_in,
@@ -38,14 +39,6 @@ const DESCRIPTORS: usize = 2;
 const OLDEST_MINOR: u32 = 23;
 /// Requests that were given up and may still be answered; more are forgotten about.
 const MOST_LATE: usize = 1 << 16;
-
-const FORGET: u32 = 2;
-const RELEASE: u32 = 18;
-const INIT: u32 = 26;
-const RELEASEDIR: u32 = 29;
-const SETLKW: u32 = 33;
-const INTERRUPT: u32 = 36;
-const DESTROY: u32 = 38;
 
 /// Why there is no daemon.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use crate::abi::entry;
+use crate::abi::{entry, word};
 use crate::errno::Errno;
 
 /// Who wrote blocks.
@@ -46,15 +46,14 @@ pub fn parse(bytes: &[u8], author: Author) -> Result<Actions, Errno> {
     }
     let mut actions = Actions::default();
     for block in bytes.chunks_exact(entry::BLOCK) {
-        let word =
-            |at: usize| block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes);
-        if (word(0), author) == (0, Author::Program) {
+        let kind = word(block, 0);
+        if (kind, author) == (0, Author::Program) {
             break;
         }
-        if word(4) != 0 {
+        if word(block, 4) != 0 {
             return Err(Errno::EINVAL);
         }
-        match (word(0), author) {
+        match (kind, author) {
             (entry::REMOVE_BPF, _) => put(&mut actions.bpf, Action::Remove)?,
             (entry::BPF, _) => {
                 let name = CStr::from_bytes_until_nul(&block[8..]).map_err(|_| Errno::EINVAL)?;

@@ -323,8 +323,7 @@ impl FilterSet {
     }
 
     pub(crate) fn placed(&self, filter: &Filter, stage: Stage) -> Option<&Placed> {
-        let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter))?;
-        self.get().programs.get(row)?[stage as usize].as_ref()
+        self.get().programs.get(row(filter)?)?[stage as usize].as_ref()
     }
 
     /// The program asked where a member is missing.
@@ -420,6 +419,11 @@ impl PartialEq for FilterSet {
 
 impl Eq for FilterSet {}
 
+/// The number of a row of [`FILTERS`].
+fn row(filter: &Filter) -> Option<usize> {
+    FILTERS.iter().position(|known| std::ptr::eq(*known, filter))
+}
+
 /// The program sets of an inode, outermost first.
 #[derive(Debug, Default)]
 pub struct Chain {
@@ -456,7 +460,7 @@ impl Chain {
     /// members, which only a `default_filter` sees.
     pub fn asks(&self, filter: Option<&'static Filter>) -> bool {
         let row = match filter {
-            Some(filter) => FILTERS.iter().position(|f| std::ptr::eq(*f, filter)),
+            Some(filter) => row(filter),
             None => Some(FILTERS.len()),
         };
         row.and_then(|row| self.asked.get(row)).copied().unwrap_or(false)
@@ -464,7 +468,6 @@ impl Chain {
 
     /// Whether any postfilter of this operation looks at a buffer: where none does, data is not put into one.
     pub fn sees_data(&self, filter: &'static Filter) -> bool {
-        let row = FILTERS.iter().position(|f| std::ptr::eq(*f, filter));
-        row.and_then(|row| self.looked_at.get(row)).copied().unwrap_or(false)
+        row(filter).and_then(|row| self.looked_at.get(row)).copied().unwrap_or(false)
     }
 }

@@ -14,7 +14,7 @@ use crate::abi::*;
 use crate::backing::{ActAs, Backing, Caller, Entry, LockWait, Node};
 use crate::call::{Call, Compat, Executor, Opened, Tables};
 use crate::control::Controls;
-use crate::daemon::{ALWAYS_READY, Handles, Link};
+use crate::daemon::{Handles, Link};
 use crate::errno::Errno;
 use crate::filter::entry::Action;
 use crate::filter::machines::{Lease, Slots};
@@ -193,55 +193,33 @@ impl Server {
         wanted: Option<Vec<FilterSet>>,
         node: &Node,
     ) -> Result<Arc<Chain>, Errno> {
-        if node.is_lent() {
-            return self.attach_policies(parent, wanted, node);
+        let has = node.attachment::<Chain>();
+        if let (Some(has), None) = (&has, &wanted) {
+            return Ok(Arc::clone(has));
         }
-        let wanted = match wanted {
-            Some(sets) => Some(Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?)),
-            None => None,
+        let chain = match (wanted, node.is_lent()) {
+            (None, false) => Arc::clone(parent),
+            (Some(sets), false) => Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?),
+            (wanted, true) => self.policies_among(wanted.as_deref().unwrap_or(parent.sets()))?,
         };
-        match (node.attachment::<Chain>(), wanted) {
-            (Some(has), Some(wanted)) if has.sets() != wanted.sets() => {
-                if !has.sets().is_empty() {
-                    return Err(Errno::EINVAL);
-                }
-                node.set_attachment(Arc::clone(&wanted));
-                Ok(wanted)
-            }
-            (Some(has), _) => Ok(has),
-            (None, wanted) => {
-                let chain = wanted.unwrap_or_else(|| Arc::clone(parent));
+        match has {
+            Some(has) if has.sets() == chain.sets() => Ok(has),
+            Some(has) if !has.sets().is_empty() => Err(Errno::EINVAL),
+            _ => {
                 node.set_attachment(Arc::clone(&chain));
                 Ok(chain)
             }
         }
     }
 
-    /// As [`Server::attach`], for an inode of the daemon's: of the sets only policies count.
-    fn attach_policies(
-        &self,
-        parent: &Arc<Chain>,
-        wanted: Option<Vec<FilterSet>>,
-        node: &Node,
-    ) -> Result<Arc<Chain>, Errno> {
-        if let (Some(has), None) = (node.attachment::<Chain>(), &wanted) {
-            return Ok(has);
-        }
+    /// The chain of those sets that are policies: what counts on an inode of the daemon's.
+    fn policies_among(&self, sets: &[FilterSet]) -> Result<Arc<Chain>, Errno> {
         let is_policy = |set: &&FilterSet| self.policies.sets().iter().any(|policy| policy.is_beside(set));
-        let sets: Vec<FilterSet> =
-            wanted.as_deref().unwrap_or(parent.sets()).iter().filter(is_policy).cloned().collect();
-        match node.attachment::<Chain>() {
-            Some(has) if has.sets() == sets => Ok(has),
-            Some(has) if !has.sets().is_empty() => Err(Errno::EINVAL),
-            _ => {
-                let chain = match sets == self.policies.sets() {
-                    true => Arc::clone(&self.policies),
-                    false => Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?),
-                };
-                node.set_attachment(Arc::clone(&chain));
-                Ok(chain)
-            }
+        let sets: Vec<FilterSet> = sets.iter().filter(is_policy).cloned().collect();
+        if sets == self.policies.sets() {
+            return Ok(Arc::clone(&self.policies));
         }
+        Ok(Arc::new(Chain::new(sets).map_err(|_| Errno::EINVAL)?))
     }
 
     /// Seconds and nanoseconds the kernel may keep something, unless filters must see every use.
@@ -540,12 +518,10 @@ impl<'r> Executor<'r> for Proper<'_> {
                 run(server, call)
             }
             // With a daemon beside the directory, the kernel must not take it that nobody has the operation.
-            Serve::Refused(..) if call.op.name == "POLL" => {
-                call.reply(&fuse_poll_out { revents: ALWAYS_READY, padding: 0 });
-                Ok(())
-            }
-            Serve::Refused(..) if call.op.name == "BMAP" => Err(Errno::EINVAL),
-            Serve::Refused(errno, _) => Err(errno),
+            Serve::Refused(errno, _) => match &server.daemon {
+                Some(daemon) => daemon.instead(call),
+                None => Err(errno),
+            },
             Serve::Control => Err(Errno::EIO),
         }
     }

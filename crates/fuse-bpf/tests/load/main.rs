@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "skipped tests say why, and the figures are worth knowing")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod daemon;
 mod model;
 mod plan;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use common::can_mount;
 use daemon::Handle;
 use fuse_bpf::backing::{Backing, Config};
 use fuse_bpf::daemon::{Link, MAX_WRITE};
@@ -121,18 +124,6 @@ fn settle(mounts: &[Mounted], nodes: usize) -> bool {
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-}
-
-fn can_mount() -> bool {
-    if let Err(error) = fs::File::options().read(true).write(true).open("/dev/fuse") {
-        println!("skipped: /dev/fuse: {error}");
-        return false;
-    }
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root may mount in a test of the library");
-        return false;
-    }
-    true
 }
 
 #[test]

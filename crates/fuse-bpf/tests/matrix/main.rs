@@ -6,6 +6,8 @@
     reason = "skipped tests say why, and how many cases there were is worth knowing"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod drivers;
 mod facts;
 mod model;
@@ -15,25 +17,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use common::can_mount;
 use drivers::*;
 use fuse_bpf::Errno;
 use fuse_bpf::daemon::Answer;
 use fuse_bpf::ops::{FILTERS, OutArg};
 use model::*;
 use world::*;
-
-/// Whether this user can mount; says why not.
-fn can_mount() -> bool {
-    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/fuse") {
-        println!("skipped: /dev/fuse: {error}");
-        return false;
-    }
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root may mount in a test of the library");
-        return false;
-    }
-    true
-}
 
 #[test]
 fn every_row_has_a_driver_and_every_driver_a_row() {

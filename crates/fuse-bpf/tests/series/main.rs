@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "skipped tests say why")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod mock;
 
 use std::fs;
@@ -14,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use common::can_mount;
 use fuse_bpf::Errno;
 use fuse_bpf::abi::{
     dirent_size, entry, fuse_attr_out, fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in,

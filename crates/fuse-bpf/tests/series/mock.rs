@@ -132,19 +132,6 @@ pub(crate) fn set(name: &str) -> FilterSet {
     object("v4").set(Some(name)).unwrap()
 }
 
-/// Whether this user can mount; says why not.
-pub(crate) fn can_mount() -> bool {
-    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/fuse") {
-        println!("skipped: /dev/fuse: {error}");
-        return false;
-    }
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root may mount in a test of the library");
-        return false;
-    }
-    true
-}
-
 /// A mount. It is gone when this is.
 pub(crate) struct Fixture {
     mount: Option<Mount>,
