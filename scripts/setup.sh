@@ -3,7 +3,7 @@
 # Does nothing when all is there. Uses apt-get, with sudo unless root; elsewhere it says what to install.
 set -euo pipefail
 
-# Command and the Debian package it comes in.
+# Command, or file by its whole path, and the Debian package it comes in.
 needed=(
 	git:git
 	diff:diffutils
@@ -21,6 +21,7 @@ if [ "${1:-test}" = test ]; then
 		setfacl:acl
 		setpriv:util-linux
 		pkg-config:pkg-config
+		/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c:libfuse3-dev
 	)
 fi
 
@@ -33,7 +34,8 @@ fi
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for entry in "${needed[@]}"; do
-	command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+	what=${entry%%:*}
+	[[ $what == /* && -e $what ]] || command -v "$what" >/dev/null || missing+=("${entry#*:}")
 done
 
 if [ ${#missing[@]} -gt 0 ]; then
